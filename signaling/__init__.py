@@ -1,0 +1,1 @@
+"""Who may speak, and in which language: the only package that serves HTTP."""

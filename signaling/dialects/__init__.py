@@ -1,0 +1,1 @@
+"""Pure wire languages: no I/O."""

@@ -1,0 +1,1 @@
+"""The doors through which audio comes in and events go out."""
