@@ -118,23 +118,24 @@ class Engine(ABC):
         """Close every stream and give everything back. Closing twice is harmless."""
 
 
-def checked_pcm(pcm: PCM) -> PCM:
+def checked_pcm(pcm: object) -> PCM:
     """The same audio made safe for a model: finite and within [-1, 1]. Raises Misuse for another shape or type.
 
     One NaN in a model's cache outlives the caller who sent it, so nothing reaches an engine unchecked.
     """
     if not isinstance(pcm, np.ndarray) or pcm.ndim != 1 or pcm.dtype != np.float32:
         raise Misuse("audio must be a one-dimensional float32 array, mono at 24 kHz")
-    if pcm.size and not (np.abs(pcm).max() <= 1.0):  # false for NaN too
-        pcm = np.clip(np.nan_to_num(pcm, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
-    return pcm
+    checked: PCM = pcm
+    if checked.size and not (np.abs(checked).max() <= 1.0):  # false for NaN too
+        checked = np.clip(np.nan_to_num(checked, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+    return checked
 
 
 def pcm_from_s16(data: bytes) -> PCM:
     """Little-endian PCM16 to float32 in [-1, 1). Raises Misuse for an odd number of bytes."""
     if len(data) % 2:
         raise Misuse("PCM16 audio has an odd number of bytes")
-    return np.frombuffer(data, dtype="<i2").astype(np.float32) / 32_768
+    return np.frombuffer(data, dtype="<i2").astype(np.float32) / np.float32(32_768)
 
 
 def s16_from_pcm(pcm: PCM) -> bytes:

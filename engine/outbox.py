@@ -12,14 +12,14 @@ class Outbox:
     """A bounded queue of events that ends once: quietly, or with the error that the reader is to see.
 
     A Partial that nobody has read is replaced by the next one. A reader who leaves more than `limit` events unread
-    gets what was kept, then Overrun.
+    gets what was kept, then Overrun. Once it has `ended`, `error` says why, if not quietly.
     """
 
     def __init__(self, limit: int = EVENTS_KEPT) -> None:
         self._limit = limit
         self._events: deque[Event] = deque()
         self._changed = asyncio.Event()
-        self._error: EngineError | None = None
+        self.error: EngineError | None = None
         self.ended = False
 
     def put(self, event: Event) -> None:
@@ -38,14 +38,14 @@ class Outbox:
         """No more events. What waits is still read, then `error` is raised, if any. The first end counts."""
         if not self.ended:
             self.ended = True
-            self._error = error
+            self.error = error
             self._changed.set()
 
     async def get(self) -> Event:
         """The next event. Raises StopAsyncIteration after the last, or the error the outbox ended with."""
         while not self._events:
             if self.ended:
-                raise self._error or StopAsyncIteration
+                raise self.error or StopAsyncIteration
             self._changed.clear()
             await self._changed.wait()
         return self._events.popleft()

@@ -1,0 +1,318 @@
+"""A Batch in a thread of its own, offered to asyncio.
+
+The engine's thread owns the audio, the event loop owns the places. Requests go one way through a queue on which the
+thread blocks when there is nothing to step; the events of a step come back with one call_soon_threadsafe.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Literal, TypeVarTuple
+
+from engine.backlog import Backlog
+from engine.base import LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, Stats, Stream, checked_pcm
+from engine.batch import Batch, Model, Told
+from engine.clips import CLIP_BACKLOG, transcribe_clip
+from engine.errors import Full, Misuse, Unavailable
+from engine.events import Event
+from engine.outbox import Outbox
+from engine.slots import Places, Slot
+from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
+
+CLOSE_TIMEOUT = 5.0  # seconds for the thread to end its step; a daemon thread that is stuck is left behind
+
+logger = logging.getLogger(__name__)
+
+_Args = TypeVarTuple("_Args")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Join:
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Leave:
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Add:
+    slot: Slot
+    verb: Verb
+
+
+_Request = _Join | _Leave | _Add | None  # None: the thread is to end
+
+
+class BatchedEngine(Engine):
+    """An engine whose model steps all its streams at once.
+
+    `load` is called in the engine's thread, which alone touches the model (a GPU context belongs to its thread); it
+    returns a model that is warm. The capacity is the model's batch size, or `capacity` if that is smaller.
+    """
+
+    def __init__(self, load: Callable[[], Model], capacity: int = 0) -> None:
+        self._load = load
+        self._capacity = capacity
+        self._state: Literal["new", "starting", "ready", "down", "closed"] = "new"
+        self._why = "the engine has not been started"
+        self._requests: SimpleQueue[_Request] = SimpleQueue()
+        self._places = Places(0)
+        self._vacated = asyncio.Event()
+        self._streams: dict[Slot, BatchedStream] = {}
+        self._thread: _Thread | None = None
+        self._frame_size = self._delay = 0
+
+    async def start(self) -> None:
+        """Load the model. Raises Unavailable with the reason when it cannot be loaded, Misuse when called twice."""
+        if self._state != "new":
+            raise Misuse("an engine is started once")
+        self._state, self._why = "starting", "the engine is starting"
+        self._thread = _Thread(self._load, self._requests, self._deliver, self._fail)
+        model = await self._thread.started()
+        self._frame_size, self._delay = model.frame_size, model.delay
+        self._places = Places(min(model.batch_size, self._capacity or model.batch_size))
+        self._state = "ready"
+
+    async def open(self, *, backlog: float = LIVE_BACKLOG) -> Stream:
+        """Take a place. `backlog`: seconds of audio that `feed` lets wait. Raises Full or Unavailable."""
+        self._check_ready()
+        slot = Slot(self._places.take(), self._frame_size, self._delay)
+        stream = BatchedStream(self, slot, Backlog(int(backlog * SAMPLE_RATE)))
+        self._streams[slot] = stream
+        self._requests.put(_Join(slot))
+        return stream
+
+    def stats(self) -> Stats:
+        """The engine as it is now."""
+        return Stats(self._state, self._places.count, len(self._streams))
+
+    async def transcribe_batch(self, clips: Sequence[PCM]) -> list[str]:
+        """Whole clips to texts, through ordinary places; half of them are left to live callers."""
+        self._check_ready()
+        turns = asyncio.Semaphore(max(1, self._places.count // 2))
+        checked = [checked_pcm(clip) for clip in clips]
+        return list(await asyncio.gather(*(self._transcribe(clip, turns) for clip in checked)))
+
+    async def close(self) -> None:
+        """Close every stream and end the thread. Closing twice is harmless."""
+        for stream in list(self._streams.values()):
+            await stream.close()
+        self._state, self._why = "closed", "the engine is closed"
+        self._vacated.set()
+        if self._thread is not None:
+            self._requests.put(None)
+            await self._thread.ended()
+
+    def send(self, slot: Slot, verb: Verb) -> None:
+        """Pass a stream's verb on to the thread, unless nobody is there to hear it."""
+        if self._state == "ready":
+            self._requests.put(_Add(slot, verb))
+
+    def release(self, slot: Slot) -> None:
+        """The stream at `slot` is closed: the place is free for the next caller."""
+        del self._streams[slot]
+        self._places.release(slot.row)
+        self._vacated.set()
+        if self._state == "ready":
+            self._requests.put(_Leave(slot))
+
+    def _check_ready(self) -> None:
+        if self._state != "ready":
+            raise Unavailable(self._why)
+
+    async def _transcribe(self, clip: PCM, turns: asyncio.Semaphore) -> str:
+        async with turns:
+            return await transcribe_clip(await self._open_when_free(), clip)
+
+    async def _open_when_free(self) -> Stream:
+        while True:
+            try:
+                return await self.open(backlog=CLIP_BACKLOG)
+            except Full:
+                self._vacated.clear()
+                await self._vacated.wait()
+
+    def _deliver(self, told: Sequence[Told]) -> None:
+        """Hand a step's events to their streams; those of a slot that was left meanwhile reach nobody."""
+        for news in told:
+            stream = self._streams.get(news.slot)
+            if stream is not None:
+                stream.deliver(news)
+
+    def _fail(self, error: BaseException) -> None:
+        self._state, self._why = "down", f"the engine failed: {error}"
+        self._vacated.set()
+        for stream in self._streams.values():
+            stream.fail(Unavailable(self._why))
+
+
+class BatchedStream(Stream):
+    """One caller's place in a BatchedEngine."""
+
+    def __init__(self, engine: BatchedEngine, slot: Slot, backlog: Backlog) -> None:
+        self._engine = engine
+        self._slot = slot
+        self._backlog = backlog
+        self._outbox = Outbox()
+        self._finished = False
+        self._closed = False
+
+    async def feed(self, pcm: PCM) -> None:
+        """Add audio; first wait while more than the backlog waits. Cancelled while it waits, it has added nothing."""
+        self._check()
+        pcm = checked_pcm(pcm).copy()  # the thread hears it later, when the caller may have reused the buffer
+        await self._backlog.room()
+        self._check()
+        if self._outbox.error is not None:
+            raise self._outbox.error
+        self._backlog.add(len(pcm))
+        self._engine.send(self._slot, Audio(pcm))
+
+    def mark(self, id: int) -> None:
+        """Ask for `Mark(id)` once what was fed so far has been told."""
+        self._ask(MarkAt(id))
+
+    def flush(self) -> None:
+        """Say the words that are still inside the model's delay."""
+        self._ask(Flush())
+
+    def clear(self) -> None:
+        """Forget; times go on."""
+        self._ask(Clear())
+
+    def finish(self) -> None:
+        """No more audio: drain, then end."""
+        self._ask(Finish())
+        self._finished = True
+
+    async def close(self) -> None:
+        """Free the place at once."""
+        if not self._closed:
+            self._closed = True
+            self._outbox.end()
+            self._backlog.release()
+            self._engine.release(self._slot)
+
+    async def __anext__(self) -> Event:
+        return await self._outbox.get()
+
+    def deliver(self, told: Told) -> None:
+        """What a step had for this stream."""
+        for event in told.events:
+            self._outbox.put(event)
+        self._backlog.consumed(told.consumed)
+        if told.ended:
+            self._outbox.end()
+        if self._outbox.ended:
+            self._backlog.release()
+
+    def fail(self, error: Unavailable) -> None:
+        """The engine is gone."""
+        self._outbox.end(error)
+        self._backlog.release()
+
+    def _ask(self, verb: Verb) -> None:
+        self._check()
+        self._engine.send(self._slot, verb)
+
+    def _check(self) -> None:
+        if self._closed:
+            raise Misuse("the stream is closed")
+        if self._finished:
+            raise Misuse("the stream is finished: no more audio or verbs")
+
+
+class _Thread:
+    """The thread that owns the model: receive, tick, tell, until it is told to end or the model fails."""
+
+    def __init__(
+        self,
+        load: Callable[[], Model],
+        requests: SimpleQueue[_Request],
+        tell: Callable[[Sequence[Told]], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._load = load
+        self._requests = requests
+        self._tell = tell
+        self._fail = fail
+        self._loop = asyncio.get_running_loop()
+        self._model: asyncio.Future[Model] = self._loop.create_future()
+        self._ended = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    async def started(self) -> Model:
+        """The model, once it is loaded. Raises Unavailable with the reason."""
+        try:
+            return await asyncio.shield(self._model)
+        except Exception as error:
+            raise Unavailable(f"the engine cannot start: {error}") from error
+
+    async def ended(self) -> None:
+        """Wait for the end of the thread, but not for ever."""
+        try:
+            await asyncio.wait_for(self._ended.wait(), CLOSE_TIMEOUT)
+            self._thread.join()
+        except TimeoutError:
+            logger.error("the engine's thread is stuck in a step and is left behind")
+
+    def _run(self) -> None:
+        try:
+            model = self._load()
+            batch = Batch(model)
+            self._post(self._loaded, model)
+            self._serve(batch)
+        except Exception as error:
+            logger.exception("the engine failed")
+            self._post(self._failed, error)
+        self._post(self._ended.set)
+
+    def _serve(self, batch: Batch) -> None:
+        busy = False
+        while self._receive(batch, busy):
+            told = batch.tick(monotonic())
+            busy = bool(told)
+            if told:
+                self._post(self._tell, told)
+
+    def _receive(self, batch: Batch, busy: bool) -> bool:
+        """Take in what was asked. With nothing to step, wait for it, or for the batch's deadline. False: end."""
+        deadline = batch.deadline
+        try:
+            request = self._requests.get(not busy, None if deadline is None else max(0.0, deadline - monotonic()))
+            while request is not None:
+                _apply(request, batch)
+                request = self._requests.get_nowait()
+        except Empty:
+            return True
+        return False
+
+    def _loaded(self, model: Model) -> None:
+        if not self._model.done():  # done: whoever waited was cancelled
+            self._model.set_result(model)
+
+    def _failed(self, error: Exception) -> None:
+        if not self._model.done():
+            self._model.set_exception(error)
+        self._fail(error)
+
+    def _post(self, function: Callable[[*_Args], object], *args: *_Args) -> None:
+        if not self._loop.is_closed():  # a loop that ended without closing the engine has nobody left to tell
+            self._loop.call_soon_threadsafe(function, *args)
+
+
+def _apply(request: _Join | _Leave | _Add, batch: Batch) -> None:
+    match request:
+        case _Join(slot):
+            batch.join(slot)
+        case _Leave(slot):
+            batch.leave(slot)
+        case _Add(slot, verb):
+            batch.add(slot, verb, monotonic())
