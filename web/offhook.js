@@ -1,0 +1,521 @@
+/**
+ * The client that others embed: a microphone in, words out, over WebRTC.
+ *
+ * It is the shell around `signaling.js`: it owns the socket, the peer, the microphone and the timers, tells the table
+ * what happens and does what the table says.
+ */
+
+import { Peer } from './peer.js';
+import { LevelMeter, microphoneFailure, microphones, openMicrophone, VOICE } from './microphone.js';
+import { sentence } from './messages.js';
+import { backoff, newCall, step } from './signaling.js';
+import { Transcript } from './transcript.js';
+
+export { Transcript } from './transcript.js';
+export { ending } from './messages.js';
+export { RAW, VOICE } from './microphone.js';
+
+/** @typedef {import('./offhook.js').ClientOptions} ClientOptions */
+/** @typedef {import('./offhook.js').ClientState} ClientState */
+/** @typedef {import('./signaling.js').Action} Action */
+/** @typedef {import('./signaling.js').Call} Call */
+/** @typedef {import('./signaling.js').Failure} Failure */
+/** @typedef {import('./signaling.js').Told} Told */
+
+const LEVEL_EVERY = 50; // milliseconds
+const STATS_EVERY = 2000; // milliseconds
+const LATENCIES = 20; // words whose median is shown
+const KEY = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/; // what a WebSocket subprotocol may hold (RFC 6455, section 4.1)
+
+/** @type {Record<number, string>} */
+const REFUSED = { 401: 'unauthorized', 403: 'forbidden_origin', 429: 'too_many_requests', 503: 'busy' };
+
+/** @implements {Pick<import('./offhook.js').OffhookClient, keyof import('./offhook.js').OffhookClient>} */
+export class OffhookClient extends EventTarget {
+  /** What was said so far; it outlives sessions and connections. */
+  transcript = new Transcript();
+
+  #options;
+  #call;
+  /** @type {ClientState} */
+  #state = 'idle';
+  /** @type {Told[]} */
+  #told = [];
+  #telling = false;
+  /** @type {WebSocket | null} */
+  #socket = null;
+  /** @type {Peer | null} */
+  #peer = null;
+  /** @type {MediaStreamTrack | null} */
+  #track = null;
+  /** @type {LevelMeter | null} */
+  #meter = null;
+  #muted = false;
+  #deviceId = '';
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** @type {ReturnType<typeof setInterval>[]} */
+  #beats = [];
+  /** @type {number[]} */
+  #latencies = [];
+  /** When the words of this call began, on the clock `now`, and where in the transcript that is. */
+  #began = { now: 0, at: 0 };
+  /** @type {(() => void)[]} */
+  #whenEnded = [];
+  #leave = () => this.#tell({ on: 'leave' });
+  #online = () => this.#tell({ on: 'online' });
+
+  /** @param {ClientOptions} [options] */
+  constructor(options = {}) {
+    super();
+    this.#options = { ...surroundings(), ...options };
+    this.#call = newCall(options.reconnect?.attempts);
+  }
+
+  /** @returns {ClientState} */
+  get state() {
+    return this.#state;
+  }
+
+  get muted() {
+    return this.#muted;
+  }
+
+  /** Whether a call is under way, from asking for the microphone to the last word. */
+  get active() {
+    return this.#state !== 'idle' && this.#state !== 'ended';
+  }
+
+  /** The key that the server asks for; the next connection shows it. @param {string | undefined} token */
+  set token(token) {
+    this.#options = { ...this.#options, token };
+  }
+
+  /** @param {{deviceId?: string}} [options] */
+  async start({ deviceId = this.#deviceId } = {}) {
+    if (this.active) return;
+    this.#deviceId = deviceId;
+    this.#show('asking');
+    const { token } = this.#options;
+    const code = this.#missing() ?? (token && !KEY.test(token) ? 'unauthorized' : null);
+    if (code) return this.#refuse({ code });
+    const track = await this.#open(deviceId);
+    if (!track) return;
+    if (!this.active) return track.stop(); // stopped while the person was being asked
+    this.#hear(track);
+    this.#begin();
+  }
+
+  /** @returns {Promise<void>} */
+  async stop() {
+    if (!this.active) return;
+    const ended = new Promise((/** @type {(value: void) => void} */ resolve) => this.#whenEnded.push(resolve));
+    if (this.#state === 'asking') this.#end('stopped');
+    else this.#tell({ on: 'stop' });
+    await ended;
+  }
+
+  /** @param {boolean} muted */
+  mute(muted) {
+    this.#muted = muted;
+    if (this.#track) this.#track.enabled = !muted;
+  }
+
+  flush() {
+    return this.#say({ type: 'flush' });
+  }
+
+  clear() {
+    return this.#say({ type: 'clear' });
+  }
+
+  /** @param {number} id */
+  mark(id) {
+    return this.#say({ type: 'mark', id });
+  }
+
+  async devices() {
+    const { media } = this.#options;
+    return media ? microphones(media) : [];
+  }
+
+  /** @param {string} deviceId */
+  async setDevice(deviceId) {
+    const track = this.#track && (await this.#open(deviceId));
+    if (this.#track && !track) return; // refused, and told: the one in use goes on
+    this.#deviceId = deviceId;
+    if (!track) return;
+    if (!this.#track) return track.stop(); // the call ended meanwhile
+    this.#hear(track);
+    await this.#peer?.replaceTrack(track);
+  }
+
+  /** What this browser or page lacks to make a call. @returns {string | null} */
+  #missing() {
+    const { rtc, socket, media, secure } = this.#options;
+    if (!rtc || !socket) return 'unsupported';
+    if (!media?.getUserMedia) return secure ? 'unsupported' : 'insecure_origin';
+    return null;
+  }
+
+  /** @param {string} deviceId */
+  async #open(deviceId) {
+    const { media, constraints = VOICE } = this.#options;
+    try {
+      return await openMicrophone(/** @type {MediaDevices} */ (media), constraints, deviceId);
+    } catch (error) {
+      if (this.#track) this.#report(microphoneFailure(error), { fatal: false });
+      else if (this.active) this.#refuse(microphoneFailure(error));
+      return null;
+    }
+  }
+
+  /** @param {MediaStreamTrack} track From now on this is the voice. */
+  #hear(track) {
+    this.#track?.stop();
+    this.#track = track;
+    track.enabled = !this.#muted;
+    track.onended = () => this.#microphoneLost();
+    const { audio } = this.#options;
+    if (audio) (this.#meter ??= new LevelMeter(audio)).listen(track);
+  }
+
+  /** The microphone was unplugged: another one will do, and without one the call makes no sense. */
+  async #microphoneLost() {
+    this.#track = null;
+    const { media, constraints = VOICE } = this.#options;
+    try {
+      const track = await openMicrophone(/** @type {MediaDevices} */ (media), constraints);
+      if (!this.active) return track.stop();
+      this.#hear(track);
+      await this.#peer?.replaceTrack(track);
+    } catch {
+      if (!this.active) return;
+      this.#report({ code: 'microphone_lost' }, { fatal: true });
+      await this.stop();
+    }
+  }
+
+  #begin() {
+    this.#call = newCall(this.#options.reconnect?.attempts);
+    this.#latencies = [];
+    this.#began = { now: this.#now(), at: this.transcript.end };
+    const { setInterval } = this.#options.timers;
+    this.#beats = [setInterval(() => this.#tellLevel(), LEVEL_EVERY), setInterval(() => this.#tellStats(), STATS_EVERY)];
+    globalThis.addEventListener?.('pagehide', this.#leave);
+    globalThis.addEventListener?.('online', this.#online);
+    this.#tell({ on: 'start' });
+  }
+
+  /** @param {string} reason */
+  #end(reason) {
+    for (const beat of this.#beats.splice(0)) this.#options.timers.clearInterval(beat);
+    globalThis.removeEventListener?.('pagehide', this.#leave);
+    globalThis.removeEventListener?.('online', this.#online);
+    this.#silence();
+    this.#show('ended');
+    this.#dispatch('ended', { reason });
+    for (const resolve of this.#whenEnded.splice(0)) resolve();
+  }
+
+  /** Let the microphone go, so that the browser's sign for it goes out. */
+  #silence() {
+    if (this.#track) this.#track.onended = null;
+    this.#track?.stop();
+    this.#track = null;
+    void this.#meter?.close();
+    this.#meter = null;
+  }
+
+  /** @param {Failure} failure The call ends before it has begun. */
+  #refuse(failure) {
+    this.#report(failure, { fatal: true });
+    this.#end(failure.code);
+  }
+
+  /**
+   * Tell the table, and do what it says. What is told meanwhile waits its turn.
+   * @param {Told} told
+   */
+  #tell(told) {
+    this.#told.push(told);
+    if (this.#telling) return;
+    this.#telling = true;
+    try {
+      for (let next = this.#told.shift(); next; next = this.#told.shift()) this.#step(next);
+    } finally {
+      this.#telling = false;
+    }
+  }
+
+  /** @param {Told} told */
+  #step(told) {
+    const before = this.#call.phase;
+    const [call, ...actions] = step(this.#call, told);
+    this.#call = call;
+    if (call.phase !== before) {
+      this.#options.timers.clearTimeout(this.#timer);
+      if (call.phase !== 'ended') this.#show(stateOf(call)); // `#end` shows the end, last of all
+    }
+    for (const action of actions) this.#perform(action);
+  }
+
+  /** @param {Action} action */
+  #perform(action) {
+    switch (action.do) {
+      case 'connect': return this.#connect();
+      case 'send': return this.#socket?.send(JSON.stringify(action.message));
+      case 'resume': return this.#resume(action.session, action.token);
+      case 'negotiate': return this.#negotiate(action.iceServers);
+      case 'accept': return this.#peer?.accept(action.sdp);
+      case 'candidate': return this.#peer?.add(action.candidate);
+      case 'finish': return this.#finish();
+      case 'hangup': return this.#hangup();
+      case 'disconnect': return this.#disconnect();
+      case 'diagnose': return void this.#diagnose();
+      case 'timer': return this.#wait(action.seconds);
+      case 'retry': return this.#retry(action.attempt, action.failure);
+      case 'begin': return this.#beginSession();
+      case 'fail': return this.#report(action.failure, { fatal: true });
+      case 'closing': return this.#dispatch('closing', { in: action.in });
+      case 'ended': return this.#end(action.reason);
+    }
+  }
+
+  #connect() {
+    const { url, token, socket: Socket } = this.#options;
+    const offered = token ? ['offhook', `bearer.${token}`] : ['offhook'];
+    const socket = new /** @type {typeof WebSocket} */ (Socket)(signalUrl(url), offered);
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+    };
+    socket.onmessage = ({ data }) => this.#tell(toldBy(data));
+    socket.onclose = ({ code }) => this.#tell({ on: 'lost', code, opened });
+    this.#socket = socket;
+  }
+
+  #disconnect() {
+    if (!this.#socket) return;
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.close(1000);
+    this.#socket = null;
+  }
+
+  /**
+   * @param {string} session
+   * @param {string} token
+   */
+  #resume(session, token) {
+    this.#socket?.send(JSON.stringify({ type: 'resume', session, token, seq: this.transcript.seq }));
+  }
+
+  /** @param {RTCIceServer[]} iceServers */
+  #negotiate(iceServers) {
+    this.#hangup();
+    const RTC = /** @type {typeof RTCPeerConnection} */ (this.#options.rtc);
+    const track = /** @type {MediaStreamTrack} */ (this.#track);
+    this.#peer = new Peer(RTC, iceServers, track, {
+      tell: (told) => this.#tell(told),
+      read: (text) => this.#read(text),
+    });
+    void this.#peer.offer();
+  }
+
+  #hangup() {
+    this.#peer?.close();
+    this.#peer = null;
+  }
+
+  #finish() {
+    this.#peer?.send({ type: 'finish' });
+    this.#silence();
+  }
+
+  /** A socket that never opened says nothing of the reason; plain HTTP does. */
+  async #diagnose() {
+    const { token, fetch, url } = this.#options;
+    const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
+    try {
+      const answer = await fetch(httpUrl(url), { headers, cache: 'no-store' });
+      this.#tell({ on: 'diagnosed', failure: await failureOf(answer) });
+    } catch {
+      this.#tell({ on: 'diagnosed', failure: { code: this.#call.joined ? 'connection_lost' : 'unreachable' } });
+    }
+  }
+
+  /** @param {number} seconds */
+  #wait(seconds) {
+    const { setTimeout, clearTimeout } = this.#options.timers;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tell({ on: 'due' }), seconds * 1000);
+  }
+
+  /**
+   * @param {number} attempt
+   * @param {Failure} failure
+   */
+  #retry(attempt, failure) {
+    const { random, reconnect } = this.#options;
+    const wait = failure.retryAfter ?? backoff(attempt, random(), reconnect);
+    this.#wait(wait);
+    this.#report(failure, { fatal: false, wait });
+  }
+
+  #beginSession() {
+    this.transcript.begin(this.#began.at + this.#now() - this.#began.now);
+    this.#dispatch('transcript', { transcript: this.transcript });
+  }
+
+  /** @param {Record<string, unknown>} message */
+  #say(message) {
+    return this.#peer?.send(message) ?? false;
+  }
+
+  /** @param {string} text One message of the channel. */
+  #read(text) {
+    const event = messageIn(text);
+    if (!event) return this.#tell({ on: 'error', failure: { code: 'bad_message' } });
+    if (event.type === 'error') return this.#tell(errorTold(event));
+    if (!this.transcript.apply(event)) return;
+    if (typeof event.latency === 'number') this.#latencies = [...this.#latencies, event.latency].slice(-LATENCIES);
+    this.#dispatch(event.type, event);
+    this.#dispatch('transcript', { transcript: this.transcript });
+    if (event.type === 'ended') this.#tell({ on: 'ended', reason: event.reason });
+  }
+
+  #tellLevel() {
+    if (this.#meter) this.#dispatch('level', { level: this.#muted ? 0 : this.#meter.read() });
+  }
+
+  async #tellStats() {
+    const peer = this.#peer;
+    if (!peer || this.#call.phase !== 'live') return;
+    const roundTrip = await peer.roundTrip();
+    if (peer === this.#peer) this.#dispatch('stats', { roundTrip, wordLatency: median(this.#latencies) });
+  }
+
+  /** @param {ClientState} state */
+  #show(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#dispatch('state', { state });
+  }
+
+  /**
+   * @param {Failure} failure
+   * @param {{fatal: boolean, wait?: number}} how `wait`: seconds until it is tried again by itself.
+   */
+  #report(failure, { fatal, wait }) {
+    const message = sentence(failure, { retrying: wait !== undefined });
+    this.#dispatch('error', { code: failure.code, message, retryAfter: wait ?? null, fatal });
+  }
+
+  #now() {
+    return this.#options.now() / 1000;
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} detail
+   */
+  #dispatch(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+/** What a browser offers; each can be given to the client instead. */
+function surroundings() {
+  const { RTCPeerConnection, WebSocket, AudioContext, navigator, isSecureContext } = globalThis;
+  return {
+    url: undefined,
+    rtc: RTCPeerConnection,
+    socket: WebSocket,
+    audio: AudioContext,
+    media: navigator?.mediaDevices,
+    secure: isSecureContext,
+    fetch: (/** @type {string} */ url, /** @type {RequestInit} */ init) => globalThis.fetch(url, init),
+    timers: {
+      setTimeout: (/** @type {() => void} */ call, /** @type {number} */ after) => globalThis.setTimeout(call, after),
+      clearTimeout: (/** @type {any} */ timer) => globalThis.clearTimeout(timer),
+      setInterval: (/** @type {() => void} */ call, /** @type {number} */ every) => globalThis.setInterval(call, every),
+      clearInterval: (/** @type {any} */ timer) => globalThis.clearInterval(timer),
+    },
+    random: Math.random,
+    now: () => performance.now(),
+  };
+}
+
+/**
+ * @param {Call} call
+ * @returns {ClientState}
+ */
+function stateOf({ phase, joined, asked }) {
+  if (phase === 'ended' || phase === 'finishing') return phase;
+  if (phase === 'live' || phase === 'shaky') return 'live';
+  if (phase === 'waiting' && asked) return 'waiting';
+  return joined || phase === 'waiting' ? 'reconnecting' : 'connecting';
+}
+
+/**
+ * The signal socket's address, from the server's.
+ * @param {string | undefined} url The server's address; left out, the page's own.
+ */
+export function signalUrl(url) {
+  const address = new URL(httpUrl(url));
+  address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
+  return address.href;
+}
+
+/** @param {string | undefined} url */
+function httpUrl(url) {
+  const server = new URL(url ?? '.', globalThis.document?.baseURI);
+  server.protocol = server.protocol.replace('ws', 'http');
+  if (!server.pathname.endsWith('/')) server.pathname += '/';
+  return new URL('v1/signal', server).href;
+}
+
+/** @param {string} text @returns {{[key: string]: any} | null} Null where it is no JSON object. */
+function parsed(text) {
+  try {
+    const value = JSON.parse(text);
+    return value && typeof value === 'object' ? value : null;
+  } catch {
+    return null; // the callers say what that means
+  }
+}
+
+/** @param {string} text @returns {import('./transcript.js').TranscriptEvent | null} Null where it is no message. */
+function messageIn(text) {
+  const message = parsed(text);
+  return message && typeof message.type === 'string' ? { ...message, type: message.type } : null;
+}
+
+/** @param {string} text One message of the signal socket. @returns {Told} */
+function toldBy(text) {
+  const message = messageIn(text);
+  if (!message) return { on: 'error', failure: { code: 'bad_message' } };
+  return message.type === 'error' ? errorTold(message) : { ...message, on: message.type };
+}
+
+/** @param {{[key: string]: any}} message @returns {Told} */
+function errorTold({ code, message, retry_after: retryAfter }) {
+  return { on: 'error', failure: { code, message, retryAfter } };
+}
+
+/**
+ * What a plain HTTP request for the signal socket was refused with (RFC 9457).
+ * @param {Response} answer
+ * @returns {Promise<Failure>}
+ */
+async function failureOf(answer) {
+  const problem = parsed(await answer.text());
+  const code = (answer.status in REFUSED && problem?.code) || REFUSED[answer.status] || 'unreachable';
+  const wait = Number(answer.headers.get('Retry-After'));
+  return { code, message: problem?.detail, retryAfter: wait > 0 ? wait : undefined };
+}
+
+/** @param {number[]} values @returns {number | null} */
+function median(values) {
+  return values.length ? values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] : null;
+}
