@@ -13,15 +13,13 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Literal, TypeVarTuple
 
-from engine.backlog import Backlog
-from engine.base import LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, Stats, Stream, checked_pcm
+from engine.base import LIVE_BACKLOG, PCM, Engine, Stats, Stream, checked_pcm
 from engine.batch import Batch, Model, Told
 from engine.clips import CLIP_BACKLOG, transcribe_clip
 from engine.errors import Full, Misuse, Unavailable
-from engine.events import Event
-from engine.outbox import Outbox
 from engine.slots import Places, Slot
-from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
+from engine.streams import BufferedStream
+from engine.verbs import Verb
 
 CLOSE_TIMEOUT = 5.0  # seconds for the thread to end its step; a daemon thread that is stuck is left behind
 
@@ -83,7 +81,7 @@ class BatchedEngine(Engine):
         """Take a place. `backlog`: seconds of audio that `feed` lets wait. Raises Full or Unavailable."""
         self._check_ready()
         slot = Slot(self._places.take(), self._frame_size, self._delay)
-        stream = BatchedStream(self, slot, Backlog(int(backlog * SAMPLE_RATE)))
+        stream = BatchedStream(self, slot, backlog)
         self._streams[slot] = stream
         self._requests.put(_Join(slot))
         return stream
@@ -149,83 +147,30 @@ class BatchedEngine(Engine):
         self._state, self._why = "down", f"the engine failed: {error}"
         self._vacated.set()
         for stream in self._streams.values():
-            stream.fail(Unavailable(self._why))
+            stream.end(Unavailable(self._why))
 
 
-class BatchedStream(Stream):
+class BatchedStream(BufferedStream):
     """One caller's place in a BatchedEngine."""
 
-    def __init__(self, engine: BatchedEngine, slot: Slot, backlog: Backlog) -> None:
+    def __init__(self, engine: BatchedEngine, slot: Slot, backlog: float) -> None:
+        super().__init__(backlog)
         self._engine = engine
         self._slot = slot
-        self._backlog = backlog
-        self._outbox = Outbox()
-        self._finished = False
-        self._closed = False
-
-    async def feed(self, pcm: PCM) -> None:
-        """Add audio; first wait while more than the backlog waits. Cancelled while it waits, it has added nothing."""
-        self._check()
-        pcm = checked_pcm(pcm).copy()  # the thread hears it later, when the caller may have reused the buffer
-        await self._backlog.room()
-        self._check()
-        if self._outbox.error is not None:
-            raise self._outbox.error
-        self._backlog.add(len(pcm))
-        self._engine.send(self._slot, Audio(pcm))
-
-    def mark(self, id: int) -> None:
-        """Ask for `Mark(id)` once what was fed so far has been told."""
-        self._ask(MarkAt(id))
-
-    def flush(self) -> None:
-        """Say the words that are still inside the model's delay."""
-        self._ask(Flush())
-
-    def clear(self) -> None:
-        """Forget; times go on."""
-        self._ask(Clear())
-
-    def finish(self) -> None:
-        """No more audio: drain, then end."""
-        self._ask(Finish())
-        self._finished = True
-
-    async def close(self) -> None:
-        """Free the place at once."""
-        if not self._closed:
-            self._closed = True
-            self._outbox.end()
-            self._backlog.release()
-            self._engine.release(self._slot)
-
-    async def __anext__(self) -> Event:
-        return await self._outbox.get()
 
     def deliver(self, told: Told) -> None:
         """What a step had for this stream."""
         for event in told.events:
-            self._outbox.put(event)
-        self._backlog.consumed(told.consumed)
+            self.tell(event)
+        self.consumed(told.consumed)
         if told.ended:
-            self._outbox.end()
-        if self._outbox.ended:
-            self._backlog.release()
+            self.end()
 
-    def fail(self, error: Unavailable) -> None:
-        """The engine is gone."""
-        self._outbox.end(error)
-        self._backlog.release()
-
-    def _ask(self, verb: Verb) -> None:
-        self._check()
+    def _send(self, verb: Verb) -> None:
         self._engine.send(self._slot, verb)
 
-    def _check(self) -> None:
-        if self._closed:
-            raise Misuse("the stream is closed")
-        if self._finished:
-            raise Misuse("the stream is finished: no more audio or verbs")
+    async def _release(self) -> None:
+        self._engine.release(self._slot)
 
 
 class _Thread:

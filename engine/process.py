@@ -1,0 +1,312 @@
+"""An engine in a supervised process of its own, so that a crash, a long step or the GIL cannot touch live media.
+
+The child (child.py) is spoken to over Unix sockets in a private directory: one control connection, whose end tells
+each side at once that the other is gone, and one connection for each stream or clip. A child that dies is started
+again, at once the first time, then with back-off; its streams raise Unavailable.
+"""
+
+import asyncio
+import json
+import logging
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain, count, repeat
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, EngineConfig, Stats, Stream, checked_pcm
+from engine.channel import Channel
+from engine.errors import EngineError, Full, Misuse, Unavailable
+from engine.streams import BufferedStream
+from engine.verbs import Audio, Finish, Verb
+from engine.wire import WINDOW, Failure, Fed, Finished, Init, Ready, Reply, Text, decode_reply, encode, error_of
+
+START_TIMEOUT = 60.0  # seconds for a child to load and warm up
+OPEN_TIMEOUT = 10.0  # seconds for a child to answer a new connection
+END_TIMEOUT = 3.0  # seconds for a child to end by itself before it is killed
+STEADY = 60.0  # seconds of life after which a death is again the first one
+BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before a new attempt, the last one doubled from then on
+CLIPS_AT_ONCE = 4  # clips that are on the way to the child
+CLIP_PIECE = 10 * CHUNK_SAMPLES  # samples of a clip in one message
+
+logger = logging.getLogger(__name__)
+
+_Reply = TypeVar("_Reply", Ready, Fed, Text)
+
+
+class ProcessEngine(Engine):
+    """The engine that `config` names, in a process of its own. `pid` is the child's, while there is one."""
+
+    def __init__(self, config: EngineConfig, *, start_timeout: float = START_TIMEOUT) -> None:
+        self._config = config
+        self._start_timeout = start_timeout
+        self._state: Literal["new", "starting", "ready", "down", "closed"] = "new"
+        self._why = "the engine has not been started"
+        self._directory: str | None = None
+        self._names = count(1)
+        self._child: Child | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._streams: set[ProcessStream] = set()
+        self._capacity = self._taken = self._restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id."""
+        return None if self._child is None else self._child.pid
+
+    async def start(self) -> None:
+        """Start the child. Raises Unavailable with the child's reason, or when it takes too long."""
+        if self._state != "new":
+            raise Misuse("an engine is started once")
+        self._directory = tempfile.mkdtemp(prefix="offhook-")  # readable by this user alone
+        try:
+            child = await self._launch()
+        except Unavailable as error:
+            self._state, self._why = "down", str(error)
+            raise
+        self._keeper = asyncio.create_task(self._keep(child))
+
+    async def open(self, *, backlog: float = LIVE_BACKLOG) -> Stream:
+        """Take a place. `backlog`: seconds of audio that `feed` lets wait. Raises Full or Unavailable."""
+        child = self._ready_child()
+        if self._taken >= self._capacity:
+            raise Full
+        self._taken += 1
+        try:
+            stream = await ProcessStream.open(self, child.path, backlog)
+        except BaseException:
+            self._taken -= 1
+            raise
+        self._streams.add(stream)
+        return stream
+
+    def stats(self) -> Stats:
+        """The engine as it is now."""
+        return Stats(self._state, self._capacity, self._taken, self._restarts)
+
+    async def transcribe_batch(self, clips: Sequence[PCM]) -> list[str]:
+        """Whole clips to texts, in the child's own way."""
+        path = self._ready_child().path
+        turns = asyncio.Semaphore(CLIPS_AT_ONCE)
+        checked = [checked_pcm(clip) for clip in clips]
+        return list(await asyncio.gather(*(_transcribe(path, clip, turns) for clip in checked)))
+
+    async def close(self) -> None:
+        """Close every stream, end the child, remove its directory. Closing twice is harmless."""
+        self._state, self._why = "closed", "the engine is closed"
+        for stream in list(self._streams):
+            await stream.close()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._child is not None:
+            await self._child.end()
+            self._child = None
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def release(self, stream: "ProcessStream") -> None:
+        """The stream is closed: its place is free for the next caller."""
+        self._streams.discard(stream)
+        self._taken -= 1
+
+    def _ready_child(self) -> "Child":
+        if self._state != "ready" or self._child is None:
+            raise Unavailable(self._why)
+        return self._child
+
+    async def _launch(self) -> "Child":
+        self._state, self._why = "starting", "the engine is starting"
+        assert self._directory is not None
+        path = Path(self._directory, str(next(self._names)))
+        child = await Child.launch(self._config, str(path), self._start_timeout)
+        self._child = child
+        self._capacity = child.capacity
+        self._state = "ready"
+        logger.info("the engine process is ready: pid %d, capacity %d", child.pid, child.capacity)
+        return child
+
+    async def _keep(self, child: "Child") -> None:
+        """Watch over the child for ever: when it is gone, tell every stream, and start another."""
+        waits = _backoff()
+        while True:
+            born = asyncio.get_running_loop().time()
+            self._lose(await child.gone())
+            await child.end()
+            if asyncio.get_running_loop().time() - born > STEADY:
+                waits = _backoff()
+            child = await self._another(waits)
+
+    async def _another(self, waits: Iterator[float]) -> "Child":
+        while True:
+            await asyncio.sleep(next(waits))
+            self._restarts += 1
+            try:
+                return await self._launch()
+            except Unavailable as error:
+                logger.error("the engine process cannot start: %s", error)
+                self._state, self._why = "down", str(error)
+
+    def _lose(self, why: str) -> None:
+        logger.error("the engine process is gone: %s", why)
+        self._state, self._why, self._child = "down", why, None
+        for stream in self._streams:
+            stream.end(Unavailable(why))
+
+
+class Child:
+    """One life of the engine's process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, control: Channel, path: str) -> None:
+        self.pid = process.pid
+        self.path = path
+        self.capacity = 0
+        self._process = process
+        self._control = control
+
+    @classmethod
+    async def launch(cls, config: EngineConfig, path: str, timeout: float) -> Self:
+        """A child that is ready and listens at `path`. Raises Unavailable with the reason that it gave."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = (sys.executable, "-m", "engine.child", str(theirs.fileno()), path)
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=2,  # what a library prints belongs with the log
+            )
+        child = cls(process, await Channel.adopt(ours), path)
+        try:
+            child._control.send(json.dumps(asdict(config)).encode())
+            child.capacity = await asyncio.wait_for(child._ready(), timeout)
+        except TimeoutError:
+            await child.end()
+            raise Unavailable(f"the engine process was not ready within {timeout:.0f} seconds") from None
+        except BaseException:
+            await child.end()
+            raise
+        return child
+
+    async def gone(self) -> str:
+        """Wait until the child can serve no more; why."""
+        match await _receive(self._control):
+            case Failure(message):
+                return message
+            case _:
+                return "the engine process died"
+
+    async def end(self) -> None:
+        """End the child: it leaves when its control connection does, or is killed. Ending twice is harmless."""
+        await self._control.abort()
+        try:
+            await asyncio.wait_for(self._process.wait(), END_TIMEOUT)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    async def _ready(self) -> int:
+        match await _receive(self._control):
+            case Stats(capacity=capacity):
+                return capacity
+            case Failure(message):
+                raise Unavailable(message)
+            case _:
+                raise Unavailable(
+                    f"the engine process ended with status {await self._process.wait()} before it was ready"
+                )
+
+
+class ProcessStream(BufferedStream):
+    """One caller's connection to the child.
+
+    Of the backlog, a window lies on the way to the child, and the rest in the child's own stream.
+    """
+
+    def __init__(self, engine: ProcessEngine, channel: Channel, window: float) -> None:
+        super().__init__(window)
+        self._engine = engine
+        self._channel = channel
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(cls, engine: ProcessEngine, path: str, backlog: float) -> Self:
+        """A stream of the child that listens at `path`."""
+        window = min(WINDOW / SAMPLE_RATE, backlog / 2)
+        return cls(engine, await _connect(path, Init(backlog=backlog - window)), window)
+
+    def _send(self, verb: Verb) -> None:
+        self._channel.send(encode(verb))
+
+    async def _release(self) -> None:
+        self._engine.release(self)
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        await self._channel.abort()
+
+    async def _read(self) -> None:
+        while not self._outbox.ended:
+            match await _receive(self._channel):
+                case Fed(samples):
+                    self.consumed(samples)
+                case Finished():
+                    self.end()
+                case Failure() as failure:
+                    self.end(error_of(failure))
+                case None | Ready() | Text() | Stats():
+                    self.end(Unavailable("the engine process died"))
+                case event:
+                    self.tell(event)
+
+
+async def _connect(path: str, init: Init) -> Channel:
+    """A connection that the child has answered with Ready. Raises what the child answers instead, or Unavailable."""
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            channel = await Channel.connect(path)
+            try:
+                channel.send(encode(init))
+                _expect(await _receive(channel), Ready)
+            except BaseException:
+                await channel.abort()
+                raise
+            return channel
+    except (OSError, TimeoutError) as error:
+        raise Unavailable("the engine process does not answer") from error
+
+
+async def _transcribe(path: str, clip: PCM, turns: asyncio.Semaphore) -> str:
+    async with turns:
+        channel = await _connect(path, Init(job="clip"))
+        try:
+            for start in range(0, len(clip), CLIP_PIECE):
+                channel.send(encode(Audio(clip[start : start + CLIP_PIECE])))
+                _expect(await _receive(channel), Fed)
+            channel.send(encode(Finish()))
+            return _expect(await _receive(channel), Text).text
+        finally:
+            await channel.abort()
+
+
+def _backoff() -> Iterator[float]:
+    return chain(BACKOFF, repeat(2 * BACKOFF[-1]))
+
+
+async def _receive(channel: Channel) -> Reply | None:
+    """The child's next message; None once it is gone, or speaks what is no message."""
+    try:
+        data = await channel.receive()
+        return None if data is None else decode_reply(data)
+    except EngineError as error:
+        logger.error("the engine process does not keep to the language: %s", error)
+        return None
+
+
+def _expect(reply: Reply | None, kind: type[_Reply]) -> _Reply:
+    if isinstance(reply, kind):
+        return reply
+    raise error_of(reply) if isinstance(reply, Failure) else Unavailable("the engine process died")
