@@ -1,9 +1,11 @@
-"""STUN and TURN servers as they are configured, and as clients are told of them."""
+"""Where a peer listens, and the STUN and TURN servers as they are configured and as clients are told of them."""
 
 import base64
 import hashlib
 import hmac
+import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from media.errors import BadServer
@@ -13,6 +15,24 @@ CREDENTIAL_LIFE = 600  # seconds that a client has to begin to use TURN credenti
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
 _STUN = re.compile(rf"stuns?:{_HOST}(?::([0-9]{{1,5}}))?")  # RFC 7064
 _TURN = re.compile(rf"turns?:{_HOST}(?::([0-9]{{1,5}}))?(?:\?transport=(?:udp|tcp))?")  # RFC 7065
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The UDP sockets of a peer: one for each address. `addresses` empty means all of the machine's but loopback."""
+
+    ports: tuple[int, int] | None = None  # first and last; None lets the system choose
+    addresses: tuple[str, ...] = ()
+    loopback: bool = False  # 127.0.0.1 too, and callers' own loopback candidates are used
+    public_address: str = ""  # told instead of our own, where a router forwards the ports unchanged
+
+    def port_choices(self) -> Iterable[int]:
+        """Every allowed port once, from a place chosen by chance, so that calls do not contend for the same one."""
+        if self.ports is None:
+            return [0]
+        first, last = self.ports
+        start = random.randint(first, last)
+        return [*range(start, last + 1), *range(first, start)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,9 +263,7 @@ def _no_audio(sections: list[Section]) -> UnsupportedOffer:
 
 def _check_audio(session: Section, audio: Section) -> None:
     if _direction(session, audio) not in ("sendrecv", "sendonly"):
-        raise UnsupportedOffer(
-            RECVONLY_CODE, "the offer does not send audio: its direction must be sendonly or sendrecv"
-        )
+        raise UnsupportedOffer("audio_not_sent", "the offer's audio is not sent: offer it as sendonly or sendrecv")
     if "SAVP" not in audio.profile:
         raise UnsupportedOffer("not_encrypted", "the offer's audio is not over DTLS-SRTP (UDP/TLS/RTP/SAVPF)")
     if not (audio.has("rtcp-mux") or audio.has("rtcp-mux-only")):

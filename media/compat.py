@@ -1,0 +1,334 @@
+"""Every reach into aiortc's and aioice's private parts, and nothing else.
+
+Written against aiortc 1.16.0 and aioice 0.13.0, which are pinned. Nothing is patched globally: each function hooks
+one connection's own objects. `tests/media/test_compat.py` has a contract test for each, so that a new version of
+either fails there and not in a call. What each does, why, and when it can go:
+
+- `open_connection`: one peer connection on one transport, with no servers but ours. All of it is public API.
+- `Gathering`: UDP ports from a range, chosen addresses, loopback; host candidates at once and those of servers
+  later. aioice binds port 0 and waits up to 5 s for servers. Until aioice offers both (aioice#47, PR 112).
+- `take_packets`: datagrams after SRTP, before aiortc's jitter buffer and its decoder thread per call, while its
+  receiver reports go on. Until aiortc has a raw receiver.
+- `answer_codecs`: payload types and parameters as the offer has them; aiortc's table knows fewer.
+- `guard_channels`: limits on data channels that aiortc does not enforce on receipt.
+- `sever`: give back the sockets of a connection whose close does not return.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, cast
+
+from aioice import ice as aioice
+from aioice.candidate import Candidate as AioiceCandidate
+from aioice.candidate import candidate_foundation, candidate_priority
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpReceiver, RTCRtpTransceiver
+from aiortc.rtcconfiguration import RTCBundlePolicy
+from aiortc.rtcrtpparameters import ParametersDict, RTCRtpCodecParameters, RTCRtpReceiveParameters
+from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtcsctptransport import DATA_CHANNEL_OPEN, WEBRTC_DCEP, DataChunk, RTCSctpTransport, SackChunk
+
+from media.codecs import Format
+from media.errors import NoPort
+from media.ice import IceServer, Sockets
+from media.rtp import Arrival, parse
+
+MOST_SENDERS = 8  # SSRCs a call may use: more do not fit a receiver report of 31, and are an attack
+RECEIVE_BUFFER = 256 * 1024  # bytes the kernel keeps for a socket while the event loop is busy
+
+OPUS_PARAMETERS: ParametersDict = {"minptime": 10, "useinbandfec": 1}  # RFC 7587 section 6.1: send us redundancy
+
+
+# Peer connections
+
+
+def open_connection(servers: Iterable[IceServer]) -> tuple[RTCPeerConnection, RTCRtpTransceiver]:
+    """A peer connection that receives one audio track, over one transport for everything. Never aiortc's default
+    servers, which are somebody else's."""
+    configuration = RTCConfiguration(
+        iceServers=[
+            RTCIceServer(list(server.urls), server.username or None, server.credential or None) for server in servers
+        ],
+        bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
+    )
+    connection = RTCPeerConnection(configuration)
+    return connection, connection.addTransceiver("audio", direction="recvonly")
+
+
+def ice_connection(transceiver: RTCRtpTransceiver) -> aioice.Connection:
+    """aioice's half of the transport."""
+    return transceiver.receiver.transport.transport._connection
+
+
+def answer_codecs(transceiver: RTCRtpTransceiver, formats: Iterable[Format]) -> None:
+    """Between the offer and the answer: answer with these formats, under the payload types of the offer."""
+    transceiver._codecs = [
+        RTCRtpCodecParameters(
+            mimeType=f"audio/{format.name}",
+            clockRate=format.clock_rate,
+            channels=format.channels,
+            payloadType=format.payload_type,
+            parameters=dict(OPUS_PARAMETERS) if format.name.lower() == "opus" else {},
+        )
+        for format in formats
+    ]
+
+
+def sever(connection: aioice.Connection) -> None:
+    """Give the sockets back at once, without any goodbye."""
+    for protocol in connection._protocols:
+        protocol.transport.abort()
+
+
+# Candidates of ours
+
+
+class Gathering:
+    """Gathers one connection's candidates, in place of aioice's own way.
+
+    `told` hears of every candidate as text (`candidate:…`), host candidates before `gather` returns, and of None once
+    no more will come; `done` is set then.
+    """
+
+    def __init__(self, connection: aioice.Connection, sockets: Sockets, told: Callable[[str | None], None]) -> None:
+        self.done = asyncio.Event()
+        self._connection = connection
+        self._sockets = sockets
+        self._told = told
+        self._asking: asyncio.Task[None] | None = None
+        self._expected = connection._remote_candidates_expected
+        hooked = cast(Any, connection)
+        hooked.gather_candidates = self.gather
+        hooked._remote_candidates_expected = self._more_expected
+
+    async def gather(self) -> None:
+        """Bind the sockets and tell of them; ask the servers in the background. Raises NoPort."""
+        connection = self._connection
+        connection._local_candidates_start = True
+        for address in self._addresses():
+            protocol = await self._bind(address)
+            if protocol is not None:
+                connection._protocols.append(protocol)
+                self._add(protocol.local_candidate)
+        if not connection._protocols:
+            raise NoPort("no UDP port could be bound on any address")
+        connection._local_candidates_end = True  # connect() may begin, whatever servers do
+        if connection.stun_server is None and connection.turn_server is None:
+            self._finish()
+        else:
+            self._asking = asyncio.create_task(self._ask_servers())
+
+    async def close(self) -> None:
+        """Stop asking servers."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+        self._finish()
+
+    def _finish(self) -> None:
+        if not self.done.is_set():
+            self.done.set()
+            self._told(None)
+
+    def _more_expected(self) -> bool:
+        """A relayed candidate may still save the call, so connecting must not give up before."""
+        return not self.done.is_set() or self._expected()
+
+    def _addresses(self) -> list[str]:
+        if self._sockets.addresses:
+            return list(self._sockets.addresses)
+        found = aioice.get_host_addresses(use_ipv4=True, use_ipv6=True)
+        return [*found, "127.0.0.1"] if self._sockets.loopback else found
+
+    async def _bind(self, address: str) -> aioice.StunProtocol | None:
+        loop = asyncio.get_running_loop()
+        for port in self._sockets.port_choices():
+            try:
+                transport, protocol = await loop.create_datagram_endpoint(
+                    lambda: aioice.StunProtocol(self._connection), local_addr=(address, port)
+                )
+            except OSError:
+                continue
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            protocol.local_candidate = _host_candidate(*transport.get_extra_info("sockname")[:2])
+            return protocol
+        return None
+
+    async def _ask_servers(self) -> None:
+        try:
+            await asyncio.gather(*self._questions(), return_exceptions=True)  # a server that fails is no candidate
+        finally:
+            self._finish()
+
+    def _questions(self) -> Iterable[Awaitable[None]]:
+        connection = self._connection
+        if connection.stun_server is not None:
+            for protocol in list(connection._protocols):
+                if ":" not in protocol.local_candidate.host:
+                    yield self._ask_stun(protocol, connection.stun_server)
+        if connection.turn_server is not None:
+            yield self._ask_turn(connection.turn_server)
+
+    async def _ask_stun(self, protocol: aioice.StunProtocol, server: tuple[str, int]) -> None:
+        candidate, _ = await aioice.server_reflexive_candidate(protocol, server)
+        self._add(candidate)
+
+    async def _ask_turn(self, server: tuple[str, int]) -> None:
+        connection = self._connection
+        candidate, protocol = await aioice.relayed_candidate(
+            component=1,
+            hide_related_address=True,
+            protocol_factory=lambda: aioice.StunProtocol(connection),
+            turn_server=server,
+            turn_username=connection.turn_username,
+            turn_password=connection.turn_password,
+            turn_ssl=connection.turn_ssl,
+            turn_transport=connection.turn_transport,
+        )
+        connection._protocols.append(protocol)
+        for remote in connection._remote_candidates:
+            connection._pair_remote_candidate(remote)
+        connection.sort_check_list()
+        self._add(candidate)
+
+    def _add(self, candidate: AioiceCandidate) -> None:
+        self._connection._local_candidates.append(candidate)
+        self._told(f"candidate:{self._as_told(candidate).to_sdp()}")
+
+    def _as_told(self, candidate: AioiceCandidate) -> AioiceCandidate:
+        public = self._sockets.public_address
+        if not public or candidate.type != "host" or (":" in public) != (":" in candidate.host):
+            return candidate
+        return _host_candidate(public, candidate.port)
+
+
+def _host_candidate(address: str, port: int) -> AioiceCandidate:
+    return AioiceCandidate(
+        foundation=candidate_foundation("host", "udp", address),
+        component=1,
+        transport="udp",
+        priority=candidate_priority(1, "host"),
+        host=address,
+        port=port,
+        type="host",
+    )
+
+
+# Packets
+
+
+class _Statistics(StreamStatistics):
+    """aiortc's figures for receiver reports, kept inside the report's 32-bit field: a leaping timestamp would
+    otherwise kill the task that sends the reports, and with it the connection's close."""
+
+    @property
+    def jitter(self) -> int:
+        return min(super().jitter, 0xFFFFFFFF)
+
+
+def take_packets(
+    receiver: RTCRtpReceiver,
+    formats: Iterable[Format],
+    on_packet: Callable[[Arrival], None],
+    on_activity: Callable[[], None],
+) -> None:
+    """Hand every RTP packet to `on_packet` as it comes, and call `on_activity` for RTCP too.
+
+    The receiver starts no decoder and no thread; it still sends its receiver reports, without which a browser's
+    encoder spends nothing on redundancy.
+    """
+    transport = receiver.transport
+    inside = cast(Any, receiver)
+    outside = cast(Any, transport)
+    clock_rates = {format.payload_type: format.clock_rate for format in formats}
+    statistics: dict[int, StreamStatistics] = inside._RTCRtpReceiver__remote_streams
+    handle_rtcp = transport._handle_rtcp_data
+
+    async def receive(parameters: RTCRtpReceiveParameters) -> None:
+        if not inside._RTCRtpReceiver__started:
+            transport._register_rtp_receiver(receiver, parameters)
+            inside._RTCRtpReceiver__rtcp_task = asyncio.ensure_future(receiver._run_rtcp())
+            inside._RTCRtpReceiver__started = True
+
+    async def handle_rtp_data(data: bytes, arrival_time_ms: int) -> None:
+        try:
+            arrival = parse(data)
+        except ValueError:
+            return
+        known = statistics.get(arrival.ssrc)
+        if known is None:
+            if len(statistics) >= MOST_SENDERS or arrival.payload_type not in clock_rates:
+                return
+            known = statistics[arrival.ssrc] = _Statistics(clock_rates[arrival.payload_type])
+            transport._rtp_router.ssrc_table[arrival.ssrc] = receiver  # its sender reports come here
+        known.add(cast(Any, arrival))  # it reads sequence_number and timestamp, which have these names here too
+        on_activity()
+        on_packet(arrival)
+
+    async def handle_rtcp_data(data: bytes) -> None:
+        on_activity()
+        await handle_rtcp(data)
+
+    inside.receive = receive
+    outside._handle_rtp_data = handle_rtp_data
+    outside._handle_rtcp_data = handle_rtcp_data
+
+
+# Data channels
+
+
+def guard_channels(sctp: RTCSctpTransport, *, most: int, longest: int) -> None:
+    """Open at most `most` channels, and close one on which a message grows beyond `longest` bytes.
+
+    A channel beyond the limit is not acknowledged and what comes on it is dropped. What cannot be read is dropped
+    too, where aiortc would end the whole connection.
+    """
+    inside = cast(Any, sctp)
+    receive_message = sctp._data_channel_receive
+    receive_chunk = sctp._receive_data_chunk
+
+    async def guarded_message(stream_id: int, pp_id: int, data: bytes) -> None:
+        opens = pp_id == WEBRTC_DCEP and data[:1] == bytes([DATA_CHANNEL_OPEN])
+        if opens and (stream_id in sctp._data_channels or len(sctp._data_channels) >= most):
+            return
+        if len(data) > longest:
+            _close_channel(sctp, stream_id)
+            return
+        try:
+            await receive_message(stream_id, pp_id, data)
+        except (AssertionError, UnicodeDecodeError, struct.error):
+            _close_channel(sctp, stream_id)
+
+    async def guarded_chunk(chunk: DataChunk) -> None:
+        stream = sctp._get_inbound_stream(chunk.stream_id)
+        await receive_chunk(chunk)
+        # Several whole messages may wait for one that is lost; far more than one message's worth is a flood.
+        if sum(len(part.user_data) for part in stream.reassembly) > 4 * longest:
+            stream.reassembly.clear()
+            _close_channel(sctp, chunk.stream_id)
+
+    inside._data_channel_receive = guarded_message
+    inside._receive_data_chunk = guarded_chunk
+
+
+def watch_acknowledged(sctp: RTCSctpTransport, on_progress: Callable[[], None]) -> None:
+    """Call `on_progress` whenever the other side has acknowledged something."""
+    receive_sack = sctp._receive_sack_chunk
+
+    async def watched(chunk: SackChunk) -> None:
+        await receive_sack(chunk)
+        on_progress()
+
+    cast(Any, sctp)._receive_sack_chunk = watched
+
+
+def unacknowledged(sctp: RTCSctpTransport) -> int:
+    """Bytes that left the channels and are not acknowledged yet."""
+    return sum(len(chunk.user_data) for chunk in (*sctp._sent_queue, *sctp._outbound_queue))
+
+
+def _close_channel(sctp: RTCSctpTransport, stream_id: int) -> None:
+    channel = sctp._data_channels.get(stream_id)
+    if channel is not None:
+        channel.close()
