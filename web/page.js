@@ -189,8 +189,12 @@ async function listDevices() {
 }
 
 async function copyText() {
-  await navigator.clipboard.writeText(client.transcript.text());
-  copy.textContent = 'Copied';
+  try {
+    await navigator.clipboard.writeText(client.transcript.text());
+    copy.textContent = 'Copied';
+  } catch {
+    say('The browser did not allow copying. Use Download, or select the text and copy it by hand.');
+  }
   setTimeout(() => (copy.textContent = 'Copy'), COPIED_FOR);
 }
 

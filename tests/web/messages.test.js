@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { ending, sentence } from '../../web/messages.js';
+
+const CODES = `microphone_refused microphone_missing microphone_busy microphone_lost microphone_failed insecure_origin
+  unsupported busy draining too_many_requests engine_down internal slow_reader unknown_session connection_lost lost
+  unreachable never_connected unauthorized forbidden_origin bad_offer bad_candidate bad_message out_of_order too_large`;
+
+for (const code of CODES.split(/\s+/)) {
+  test(`${code} has a sentence that says what to do`, () => {
+    const text = sentence({ code });
+    assert.match(text, /\. [A-Z][^.]*\.$/);
+    assert.doesNotMatch(text, /refused the call/);
+  });
+}
+
+test('every code that the server can send has a sentence', () => {
+  const table = readFileSync(new URL('../../signaling/errors.py', import.meta.url), 'utf8');
+  const codes = [...table.matchAll(/WireError\("(\w+)"/g)].map(([, code]) => code);
+  assert.ok(codes.length > 10);
+  for (const code of codes) assert.doesNotMatch(sentence({ code }), /refused the call/, code);
+});
+
+test('a busy server says how long the wait is', () => {
+  const text = sentence({ code: 'busy', retryAfter: 4.2 }, { retrying: true });
+  assert.equal(text, 'All lines are busy. A line is tried again in 5 seconds.');
+  assert.match(sentence({ code: 'busy', retryAfter: 1 }, { retrying: true }), /in a second\.$/);
+});
+
+test('a lost connection says that it is coming back by itself', () => {
+  assert.equal(sentence({ code: 'connection_lost' }, { retrying: true }), 'The connection was lost. Reconnecting…');
+});
+
+test('a code from a newer server is told in its own words', () => {
+  assert.match(sentence({ code: 'moon_phase', message: 'The moon is wrong.' }), /^The moon is wrong\. /);
+  assert.match(sentence({ code: 'moon_phase' }), /moon_phase/);
+  assert.match(sentence({ code: 'toString' }), /toString/);
+});
+
+test('an ending that the person chose needs no sentence', () => {
+  assert.equal(ending('finished'), '');
+  assert.equal(ending('stopped'), '');
+  assert.match(ending('idle'), /Press Start/);
+});
