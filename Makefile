@@ -1,0 +1,68 @@
+# One command per habit, the same for people and for CI.
+
+PYTHON ?= python3
+ENGINE ?= moonshine
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run test lint types unit web-test e2e bench format clean
+
+run: $(VENV)/.runtime  ## install what is needed and serve on http://127.0.0.1:8080
+	@exec $(BIN)/offhook serve --engine $(ENGINE)
+
+test: lint types unit web-test e2e  ## everything that CI runs
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev node_modules/.installed
+	$(BIN)/mypy
+	npm run --silent types
+
+unit: $(VENV)/.dev  ## unit and integration tests
+	$(BIN)/pytest tests
+
+web-test: node_modules/.installed  ## the browser's code, in Node
+	npm test --silent
+
+e2e: $(VENV)/.dev chromium  ## the page in a real browser
+	$(BIN)/pytest e2e
+
+bench: $(VENV)/.dev  ## the figures in bench/README.md, on this machine
+	$(BIN)/python -m bench
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Offhook needs Python 3.11 or later; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Install Python's venv first: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing the runtime packages into $(VENV) ..."
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing the development packages into $(VENV) ..."
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+node_modules/.installed: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "The tests of the page need Node.js 20 or later with npm."; exit 1; }
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || { \
+		echo "Installing Chromium from Debian's packages ..."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || { \
+		echo "The browser tests need Chromium. As root: apt-get install chromium"; exit 1; }

@@ -1,0 +1,196 @@
+"""Serve the page and every door until Ctrl-C or SIGTERM; live calls get their last words."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from aiohttp import web
+
+from engine import load
+from engine.base import Engine
+from engine.errors import EngineError
+from engine.process import ProcessEngine
+from signaling.app import SWITCHBOARD, create_app
+from signaling.config import Config, ConfigError, parse
+from signaling.http import Runner
+
+HELP = "run the server"
+CLOSE_BOUND = 4.0  # seconds for sockets and the engine to close once the calls are over
+HASTY_BOUND = 1.5  # the same after a second signal
+
+log = logging.getLogger("offhook.serve")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Every setting of Config, with its environment variable and default."""
+    for item in fields(Config):
+        variables, default = item.metadata["environment"], item.default
+        shown = (
+            "yes"
+            if default is True
+            else "no"
+            if default is False
+            else ",".join(default)
+            if isinstance(default, tuple)
+            else default
+        )
+        text = f"{item.metadata['help']} [{' or '.join(variables)}; default: {shown if shown != '' else 'none'}]"
+        name = f"--{item.name.replace('_', '-')}"
+        if isinstance(default, bool):
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            parser.add_argument(name, metavar=item.name.upper(), help=text)
+    parser.add_argument("--reload", action="store_true", help="start again when a source file changes (for developers)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the server; the exit code."""
+    try:
+        config = read_config(arguments)
+    except ConfigError as error:
+        print(f"offhook: {error}", file=sys.stderr)
+        return 2
+    if arguments.reload:
+        return run_reloading(arguments)
+    configure_logs(config.log_level)
+    with contextlib.suppress(KeyboardInterrupt):
+        return asyncio.run(serve(config))
+    return 130
+
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The environment, and over it what the command line says. Raises ConfigError."""
+    said: dict[str, Any] = {}
+    for item in fields(Config):
+        value = getattr(arguments, item.name)
+        if value is not None:
+            said[item.name] = (
+                value if isinstance(value, bool) else parse(item, value, f"--{item.name.replace('_', '-')}")
+            )
+    return Config.read(said)
+
+
+async def serve(config: Config) -> int:
+    """Start the engine, serve until a signal, drain, close. Prints one sentence when something is missing."""
+    engine = make_engine(config)
+    signals = Signals()
+    try:
+        await until_first(engine.start(), signals.first)
+        if signals.first.is_set():
+            return 0
+        app = create_app(config, engine)
+        runner = Runner(app)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, config.host, config.port)
+            await site.start()
+            print(greeting(config, runner, engine), flush=True)
+            await signals.first.wait()
+            print("Ending: live calls get their last words (once more to end at once).", flush=True)
+            await until_first(app[SWITCHBOARD].drain(), signals.second)
+        finally:
+            await within(HASTY_BOUND if signals.second.is_set() else CLOSE_BOUND, runner.cleanup())
+    except EngineError as error:
+        print(f"offhook: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f"offhook: cannot listen on {config.host}:{config.port}: {error.strerror}. Set --host or --port.",
+            file=sys.stderr,
+        )
+        return 1
+    finally:
+        await within(CLOSE_BOUND, engine.close())
+    return 0
+
+
+class Signals:
+    """SIGINT and SIGTERM: the first asks for an end, the second for haste."""
+
+    def __init__(self) -> None:
+        self.first, self.second = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._came)
+
+    def _came(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+def make_engine(config: Config) -> Engine:
+    """The engine, in a process of its own unless it is remote (and so is already) or the settings say otherwise."""
+    if config.engine_process and config.engine != "remote":
+        return ProcessEngine(config.engine_config())
+    return load(config.engine_config())
+
+
+def greeting(config: Config, runner: web.AppRunner, engine: Engine) -> str:
+    """What people see once everything is warm."""
+    host, port = runner.addresses[0][:2]
+    shown = f"[{host}]" if ":" in host else host
+    return (
+        f"Offhook is listening on http://{shown}:{port} "
+        f"({config.engine}, {engine.stats().capacity} callers at once). Ctrl-C ends it."
+    )
+
+
+async def until_first(work: Any, event: asyncio.Event) -> None:
+    """Wait for `work`, but give it up when `event` is set. Its error is raised."""
+    working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        for task in (working, waiting):
+            task.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)
+
+
+async def within(seconds: float, work: Any) -> None:
+    """Wait for `work` for so long; what then still runs is left to the end of the process, and said."""
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        log.warning("closing took longer than %.1f s", seconds)
+
+
+def configure_logs(level: str) -> None:
+    """One line an event on standard error. The libraries' own chatter has addresses in it, so it starts at warnings."""
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    for library in ("aiohttp", "aioice", "aiortc", "asyncio"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def run_reloading(arguments: argparse.Namespace) -> int:
+    """Run the same command without --reload, again after each change of a source file."""
+    try:
+        from watchfiles import run_process
+    except ImportError:
+        print("offhook: --reload needs watchfiles: pip install -e '.[dev]' -c constraints.txt", file=sys.stderr)
+        return 1
+    command = [sys.executable, "-m", "offhook.cli", *without_reload(sys.argv[1:])]
+    return run_process(*source_folders(), target=shlex.join(command), target_type="command")
+
+
+def source_folders() -> Sequence[str]:
+    """The folders whose change matters: those of our packages."""
+    import engine
+    import media
+    import offhook
+    import signaling
+
+    return [str(module.__path__[0]) for module in (engine, media, offhook, signaling)]
+
+
+def without_reload(arguments: Sequence[str]) -> list[str]:
+    """The same command line for the child."""
+    return [argument for argument in arguments if argument != "--reload"]

@@ -1,0 +1,107 @@
+"""The one place where the parts are joined."""
+
+import importlib.resources
+import logging
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from engine.base import Engine
+from signaling import http
+from signaling.auth import Auth, Origins
+from signaling.config import Config
+from signaling.http import AUTH, CONFIG, ORIGINS
+from signaling.switchboard import Switchboard
+from signaling.transports.listener import ListenerDoor
+from signaling.transports.peer import Peers
+from signaling.transports.webrtc import SignalDoor
+from signaling.transports.whip import WhipDoor
+
+log = logging.getLogger("offhook.app")
+
+SWITCHBOARD = web.AppKey("switchboard", Switchboard)
+ENGINE = web.AppKey("engine", Engine)
+
+
+def create_app(config: Config, engine: Engine) -> web.Application:
+    """The server, with an engine that has been started by whoever closes it. Must be called on the event loop."""
+    app = web.Application(middlewares=[http.errors], client_max_size=http.BODY_LIMIT)
+    app.on_response_prepare.append(http.add_headers)
+    switchboard = Switchboard(engine, config)
+    peers = Peers(config, http.unix_time)
+    app[CONFIG], app[ENGINE], app[SWITCHBOARD] = config, engine, switchboard
+    app[AUTH], app[ORIGINS] = Auth(config.keys), Origins(config.origins)
+    app.router.add_get("/", home)
+    app.router.add_get("/health", health)
+    app.router.add_get("/ready", ready)
+    app.router.add_post("/v1/tokens", tokens)
+    app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
+    app.router.add_get("/v1/sessions/{id}/events", ListenerDoor(switchboard).handle, allow_head=False)
+    app.router.add_routes(WhipDoor(switchboard, peers).routes())
+    for name, path in web_files().items():
+        app.router.add_get(f"/{name}", serve_file(path))
+    app.on_shutdown.append(drain)
+    return app
+
+
+async def drain(app: web.Application) -> None:
+    """Live calls get their last words before the sockets close."""
+    await app[SWITCHBOARD].drain()
+
+
+async def home(request: web.Request) -> web.StreamResponse:
+    """The page for browsers, a description for programs."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return web.FileResponse(web_files()["index.html"], headers={"Cache-Control": "no-cache"})
+    return web.json_response(
+        {
+            "service": "Offhook",
+            "engine": request.app[CONFIG].engine,
+            "endpoints": {"signal": "/v1/signal", "whip": "/whip", "tokens": "/v1/tokens", "health": "/health"},
+        }
+    )
+
+
+async def health(request: web.Request) -> web.Response:
+    """How the server is: 200 while it can take calls or is full, 503 while it cannot."""
+    stats, switchboard = request.app[ENGINE].stats(), request.app[SWITCHBOARD]
+    status = "draining" if switchboard.draining else "ok" if stats.state == "ready" else stats.state
+    body: dict[str, Any] = {
+        "status": status,
+        "engine": {"name": request.app[CONFIG].engine, "state": stats.state, "restarts": stats.restarts},
+        "capacity": stats.capacity,
+        "live": switchboard.live,
+        "free": 0 if switchboard.draining else stats.free,
+    }
+    return web.json_response(body, status=200 if status == "ok" else 503)
+
+
+async def ready(request: web.Request) -> web.Response:
+    """For load balancers: 200 while a new call would be taken, else 503."""
+    free = 0 if request.app[SWITCHBOARD].draining else request.app[ENGINE].stats().free
+    return web.json_response({"ready": free > 0}, status=200 if free else 503)
+
+
+async def tokens(request: web.Request) -> web.Response:
+    """A short-lived token for a browser, so that no key ever reaches one."""
+    http.caller(request)
+    token, expires = request.app[AUTH].issue_token(http.unix_time())
+    return web.json_response({"token": token, "expires_at": expires}, headers={"Cache-Control": "no-store"})
+
+
+def web_files() -> dict[str, Path]:
+    """The page's files by name: a fixed list, so that no path is ever made from a request."""
+    folder = Path(str(importlib.resources.files("web")))
+    return {
+        path.name: path for path in sorted(folder.iterdir()) if path.suffix in {".html", ".css", ".js", ".ts", ".svg"}
+    }
+
+
+def serve_file(path: Path) -> http.Handler:
+    """A handler for one file of the page."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+    return handle

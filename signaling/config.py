@@ -1,0 +1,205 @@
+"""Every setting, its environment variable and its default. This is the only file that reads the environment.
+
+A Config is frozen and checks itself: a value that cannot work is refused with a sentence that says what to set.
+The command line is made from the same table (see offhook/cli.py).
+"""
+
+import dataclasses
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from engine import ENGINES
+from engine.base import EngineConfig
+from media.errors import BadServer
+from media.ice import IceServer, parse_server
+
+KEY_CHARACTERS = re.compile(r"[A-Za-z0-9._~-]{8,}")  # what also fits a WebSocket subprotocol (RFC 9110 token)
+
+
+class ConfigError(ValueError):
+    """A setting cannot work; the message names it and says what to do."""
+
+
+def setting(default: Any, help: str, *environment: str) -> Any:
+    """A field of Config: its default, its help, and the environment variables that set it, the strongest first."""
+    return field(default=default, metadata={"help": help, "environment": environment})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """How one server runs. Times are seconds."""
+
+    host: str = setting("127.0.0.1", "address to listen on", "OFFHOOK_HOST")
+    port: int = setting(8080, "TCP port to listen on; 0 takes a free one", "OFFHOOK_PORT")
+    engine: str = setting("moonshine", f"what turns audio into words: {', '.join(sorted(ENGINES))}", "OFFHOOK_ENGINE")
+    capacity: int = setting(
+        0, "callers at once; 0 takes what the engine measures", "OFFHOOK_CAPACITY", "MAX_CONCURRENT_SESSIONS"
+    )
+    workers: int = setting(0, "threads of the embedded engine; 0 is one per core", "OFFHOOK_WORKERS")
+    engine_process: bool = setting(True, "run the engine in a supervised process of its own", "OFFHOOK_ENGINE_PROCESS")
+    remote_url: str = setting("", "for --engine remote: the WebSocket of a moshi-server", "OFFHOOK_REMOTE_URL")
+    remote_key: str = setting("", "for --engine remote: its API key", "OFFHOOK_REMOTE_KEY")
+
+    keys: tuple[str, ...] = setting((), "API keys, comma-separated; none: nobody is asked", "OFFHOOK_KEYS")
+    no_auth: bool = setting(False, "serve without keys on an address other than loopback", "OFFHOOK_NO_AUTH")
+    origins: tuple[str, ...] = setting(
+        (), "web origins beside our own that may use the server, comma-separated; * is any", "OFFHOOK_ORIGINS"
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        (), "addresses whose X-Forwarded-For is believed, comma-separated", "OFFHOOK_TRUSTED_PROXIES"
+    )
+    offers_per_minute: int = setting(
+        60, "offers a minute from one address; 0 is no limit; keys and loopback have none", "OFFHOOK_OFFERS_PER_MINUTE"
+    )
+    sessions_per_address: int = setting(
+        16, "live sessions from one address; 0 is no limit; keys and loopback have none", "OFFHOOK_SESSIONS_PER_ADDRESS"
+    )
+
+    ice_servers: tuple[str, ...] = setting(
+        (),
+        "STUN and TURN servers, comma-separated: stun:host:port, 'turn:host:port secret=SECRET' (coturn's) or "
+        "'turn:host:port username credential'",
+        "OFFHOOK_ICE_SERVERS",
+    )
+    public_address: str = setting("", "the address that callers see, behind a 1:1 NAT", "OFFHOOK_PUBLIC_ADDRESS")
+    udp_ports: str = setting("", "UDP ports for media, FIRST-LAST; empty takes any", "OFFHOOK_UDP_PORTS")
+
+    idle_timeout: float = setting(
+        30.0, "a call without packets ends after this", "OFFHOOK_IDLE_TIMEOUT", "IDLE_AUDIO_TIMEOUT_SECONDS"
+    )
+    max_session: float = setting(
+        3600.0, "the longest call; announced a minute before", "OFFHOOK_MAX_SESSION", "MAX_SESSION_SECONDS"
+    )
+    resume_grace: float = setting(15.0, "a lost call is held for this", "OFFHOOK_RESUME_GRACE")
+    connect_timeout: float = setting(15.0, "a call must be connected within this", "OFFHOOK_CONNECT_TIMEOUT")
+    drain_timeout: float = setting(20.0, "at the end, callers get this for their last words", "OFFHOOK_DRAIN_TIMEOUT")
+    log_level: str = setting("info", "debug, info, warning or error", "OFFHOOK_LOG_LEVEL")
+
+    def __post_init__(self) -> None:
+        for check in (self._check_engine, self._check_ranges, self._check_keys, self._check_network):
+            check()
+
+    def _check_engine(self) -> None:
+        if self.engine not in ENGINES:
+            raise ConfigError(f"there is no engine {self.engine!r}: set --engine to {', '.join(sorted(ENGINES))}")
+        if self.engine == "remote" and not self.remote_url.startswith(("ws://", "wss://")):
+            raise ConfigError("--engine remote needs --remote-url, the ws:// or wss:// address of a moshi-server")
+
+    def _check_ranges(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise ConfigError(f"--port {self.port} is not a port: set 0 to 65535")
+        for name in ("capacity", "workers", "offers_per_minute", "sessions_per_address"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"--{name.replace('_', '-')} must be 0 or more")
+        for name in ("idle_timeout", "max_session", "connect_timeout"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"--{name.replace('_', '-')} must be more than 0 seconds")
+        for name in ("resume_grace", "drain_timeout"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"--{name.replace('_', '-')} must be 0 seconds or more")
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise ConfigError(f"--log-level {self.log_level!r} is none of debug, info, warning, error")
+
+    def _check_keys(self) -> None:
+        for key in self.keys:
+            if not KEY_CHARACTERS.fullmatch(key):
+                raise ConfigError("each of --keys must be 8 or more letters, digits, '.', '_', '~' or '-'")
+        if not self.keys and not self.no_auth and not is_loopback(self.host):
+            raise ConfigError(
+                f"on {self.host} anyone who reaches this machine could use it: set --keys (or say --no-auth)"
+            )
+
+    def _check_network(self) -> None:
+        self.udp_port_range()
+        self.ice()
+        for name, value in (
+            ("public-address", self.public_address),
+            *(("trusted-proxies", p) for p in self.trusted_proxies),
+        ):
+            try:
+                if value:
+                    ipaddress.ip_address(value)
+            except ValueError:
+                raise ConfigError(f"--{name}: {value!r} is not an IP address") from None
+        for origin in self.origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise ConfigError(f"--origins: {origin!r} is not an origin; write it like https://example.org")
+
+    def udp_port_range(self) -> tuple[int, int] | None:
+        """The first and the last UDP port for media, or None for any."""
+        if not self.udp_ports:
+            return None
+        match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", self.udp_ports)
+        if not match or not 1_024 <= int(match[1]) <= int(match[2]) <= 65_535:
+            raise ConfigError(f"--udp-ports {self.udp_ports!r} is no range: write it like 40000-40100")
+        return int(match[1]), int(match[2])
+
+    def ice(self) -> tuple[IceServer, ...]:
+        """The STUN and TURN servers."""
+        try:
+            return tuple(parse_server(server) for server in self.ice_servers)
+        except BadServer as error:
+            raise ConfigError(f"--ice-servers: {error}") from None
+
+    def engine_config(self) -> EngineConfig:
+        """What the engine is told."""
+        return EngineConfig(
+            name=self.engine,
+            capacity=self.capacity,
+            workers=self.workers,
+            remote_url=self.remote_url,
+            remote_key=self.remote_key,
+        )
+
+    @classmethod
+    def read(cls, overrides: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> "Config":
+        """The settings of the environment (the process's own unless given), and over them `overrides`."""
+        environment = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            for variable in item.metadata["environment"]:
+                if variable in environment:
+                    values[item.name] = parse(item, environment[variable], variable)
+                    break
+        return cls(**{**values, **(overrides or {})})
+
+
+def parse(item: "dataclasses.Field[Any]", text: str, name: str) -> Any:
+    """One setting's value from its text. `name` is how the user wrote it. Raises ConfigError."""
+    kind: Any = type(item.default)
+    try:
+        if kind is bool:
+            return _BOOLEANS[text.strip().lower()]
+        if kind is tuple:
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        return kind(text.strip())
+    except (KeyError, ValueError):
+        wanted = {bool: "yes or no", int: "a whole number", float: "a number of seconds"}[kind]
+        raise ConfigError(f"{name}={text!r} is not {wanted}") from None
+
+
+_BOOLEANS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+    "": False,
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

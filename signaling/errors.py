@@ -1,0 +1,128 @@
+"""Every refusal and failure, and how each is told on the wire.
+
+    SignalingError
+    ├── BadMessage        not JSON, an unknown type, a missing field                        (the caller's)
+    ├── OutOfOrder        a message that this state of the negotiation does not know        (the caller's)
+    ├── TooLarge          a message or body over its limit                                  (the caller's)
+    ├── Unauthorized      no key or a wrong one                                             (the caller's)
+    ├── ForbiddenOrigin   a page of an origin that is not allowed                           (the caller's)
+    ├── UnknownSession    no such session, or not with that token                           (the caller's)
+    ├── TooMany           more offers or sessions than one address may have                 (the caller's)
+    └── Draining          the server is about to end                                        (nobody's)
+
+The errors of the other two packages (engine/errors.py, media/errors.py) stand in the same table.
+"""
+
+from dataclasses import dataclass
+
+from engine.errors import EngineError, Full, Misuse, Overrun, Unavailable
+from media.errors import BadCandidate, BadOffer, MediaError, NeverConnected, NotSdp, OfferTooLarge, SlowReader
+
+BUSY_RETRY_AFTER = 5  # seconds: a call lasts minutes, so asking more often only costs
+
+
+class SignalingError(Exception):
+    """The base of what this package refuses on purpose. `retry_after`: seconds, where waiting helps."""
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BadMessage(SignalingError):
+    """A message that cannot be read; the text names the fault."""
+
+
+class OutOfOrder(SignalingError):
+    """A message that does not belong here; the text says what does."""
+
+
+class TooLarge(SignalingError):
+    """A message or body over its limit; the text names the limit."""
+
+
+class Unauthorized(SignalingError):
+    """No key, or a wrong one."""
+
+
+class ForbiddenOrigin(SignalingError):
+    """A page from an origin that is not allowed."""
+
+
+class UnknownSession(SignalingError):
+    """There is no such session, it has ended, or the token is not its own."""
+
+
+class TooMany(SignalingError):
+    """One address asks for more than its share."""
+
+
+class Draining(SignalingError):
+    """The server is about to end and takes no new calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireError:
+    """One failure as the wire tells it."""
+
+    code: str
+    status: int  # HTTP
+    close: int  # WebSocket (RFC 6455, section 7.4)
+    title: str
+
+
+# The most specific class of an exception that stands here decides.
+WIRE: dict[type[BaseException], WireError] = {
+    BadMessage: WireError("bad_message", 400, 1008, "The message cannot be read"),
+    OutOfOrder: WireError("out_of_order", 409, 1008, "The message does not belong here"),
+    TooLarge: WireError("too_large", 413, 1009, "Too large"),
+    Unauthorized: WireError("unauthorized", 401, 1008, "A key is needed"),
+    ForbiddenOrigin: WireError("forbidden_origin", 403, 1008, "This page's origin is not allowed"),
+    UnknownSession: WireError("unknown_session", 404, 1008, "There is no such session"),
+    TooMany: WireError("too_many_requests", 429, 1013, "Too many requests"),
+    SlowReader: WireError("slow_reader", 503, 1013, "Events are not being read"),
+    Draining: WireError("draining", 503, 1013, "The server is about to end"),
+    Full: WireError("busy", 503, 1013, "All lines are busy"),
+    Unavailable: WireError("engine_down", 503, 1013, "The recognizer is not running"),
+    Overrun: WireError("internal", 500, 1011, "Something went wrong here"),
+    Misuse: WireError("internal", 500, 1011, "Something went wrong here"),
+    EngineError: WireError("internal", 500, 1011, "Something went wrong here"),
+    NotSdp: WireError("bad_offer", 400, 1008, "The offer is not an SDP"),
+    OfferTooLarge: WireError("too_large", 413, 1009, "Too large"),
+    BadOffer: WireError("bad_offer", 422, 1008, "The offer cannot be answered"),
+    BadCandidate: WireError("bad_candidate", 400, 1008, "The candidate cannot be read"),
+    NeverConnected: WireError("never_connected", 504, 1008, "The call never connected"),
+    MediaError: WireError("internal", 500, 1011, "Something went wrong here"),
+}
+INTERNAL = WireError("internal", 500, 1011, "Something went wrong here")
+
+# How the end of a session is told to a caller who did not ask for it; other reasons close with 1000.
+ENDINGS: dict[str, WireError] = {
+    "engine_down": WIRE[Unavailable],
+    "never_connected": WIRE[NeverConnected],
+    "slow_reader": WIRE[SlowReader],
+    "drain": WIRE[Draining],
+    "bad_offer": WIRE[BadOffer],
+    "internal": INTERNAL,
+}
+RETRY_AFTER: dict[type[BaseException], int] = {Full: BUSY_RETRY_AFTER, Unavailable: BUSY_RETRY_AFTER}
+
+
+def wire_error(error: BaseException) -> WireError:
+    """How `error` is told; anything that is not in the table is ours, and told without its text."""
+    return next((WIRE[kind] for kind in type(error).__mro__ if kind in WIRE), INTERNAL)
+
+
+def sentence(error: BaseException) -> str:
+    """What the caller reads: the error's own words where it is known, never those of a surprise."""
+    known = wire_error(error)
+    if isinstance(error, Full):
+        return "All lines are busy; please try again in a few seconds."
+    return known.title + "." if known.code == "internal" else str(error) or known.title + "."
+
+
+def retry_after(error: BaseException) -> int | None:
+    """Seconds after which trying again makes sense, or None where it does not."""
+    if isinstance(error, SignalingError):
+        return error.retry_after
+    return RETRY_AFTER.get(type(error))

@@ -1,0 +1,92 @@
+"""A session's events, numbered, kept, and read by any number of readers at their own pace.
+
+The log is what a lost connection costs nothing for: whoever comes back says the last `seq` it has seen and reads on.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+
+from engine.events import Partial
+from media.errors import SlowReader
+from signaling.events import Entry, SessionEvent
+
+ENTRIES_KEPT = 50_000  # an hour of fast speech is about 25,000; beyond it the oldest are forgotten and counted
+ENTRIES_BEHIND = 1_000  # how far a reader that was up to date may fall behind
+
+
+class EventLog:
+    """Appends on one side, any number of `read` iterations on the other. It lives on the event loop.
+
+    Only the newest Partial is kept: a reader that comes late wants the tail as it is now, not as it was.
+    """
+
+    def __init__(self) -> None:
+        self._settled: deque[Entry] = deque()
+        self._tail: Entry | None = None
+        self._changed = asyncio.Event()
+        self._seq = 0
+        self.ended = False
+        self.dropped = 0
+
+    @property
+    def seq(self) -> int:
+        """The number of the newest event; 0 before the first."""
+        return self._seq
+
+    def append(self, event: SessionEvent, latency: float | None = None) -> None:
+        """Number and keep an event. After the end it is too late and nothing happens."""
+        if self.ended:
+            return
+        self._seq += 1
+        entry = Entry(self._seq, event, latency)
+        if isinstance(event, Partial):
+            self._tail = entry
+        else:
+            self._keep(entry)
+        self._wake()
+
+    def end(self) -> None:
+        """Nothing more will come: every reader ends once it has read what there is."""
+        self.ended = True
+        self._wake()
+
+    async def read(self, after: int = 0) -> AsyncGenerator[Entry, None]:
+        """Every entry numbered above `after`, in order, as it comes, until the log ends.
+
+        Raises SlowReader once a reader that was up to date is more than ENTRIES_BEHIND entries behind.
+        """
+        up_to_date = False
+        while True:
+            changed = self._changed
+            if entries := self._after(after):
+                if up_to_date and len(entries) > ENTRIES_BEHIND:
+                    raise SlowReader(f"more than {ENTRIES_BEHIND} events were not read")
+                for entry in entries:
+                    yield entry
+                after = entries[-1].seq
+            elif self.ended:
+                return
+            else:
+                up_to_date = True
+                await changed.wait()
+
+    def _keep(self, entry: Entry) -> None:
+        self._settled.append(entry)
+        if len(self._settled) > ENTRIES_KEPT:
+            self._settled.popleft()
+            self.dropped += 1
+
+    def _after(self, seq: int) -> list[Entry]:
+        found: list[Entry] = []
+        for entry in reversed(self._settled):  # readers are near the end, so the search is short
+            if entry.seq <= seq:
+                break
+            found.append(entry)
+        if self._tail and self._tail.seq > seq:
+            found.append(self._tail)
+        return sorted(found, key=lambda entry: entry.seq)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,191 @@
+"""What holds for every HTTP door: problems as JSON, deadlines, limits, headers, and who is asking."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from signaling.auth import Auth, Caller, Origins, credential
+from signaling.config import Config
+from signaling.dialects.native import dumps
+from signaling.errors import (
+    BadMessage,
+    TooLarge,
+    Unauthorized,
+    retry_after,
+    sentence,
+    wire_error,
+)
+
+log = logging.getLogger("offhook.http")
+
+BODY_LIMIT = 64 * 1024  # bytes: an SDP
+HEADER_DEADLINE = 10.0  # seconds for a whole request header
+KEEP_ALIVE = 30.0  # seconds for an idle connection
+BODY_RATE = 1_000  # bytes a second, at least
+BODY_PATIENCE = 5.0  # seconds before that rate is asked for
+
+CONFIG = web.AppKey("config", Config)
+AUTH = web.AppKey("auth", Auth)
+ORIGINS = web.AppKey("origins", Origins)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'self'",
+}
+
+
+def caller(request: web.Request) -> Caller:
+    """Who asks, after the key or token was checked. Raises Unauthorized or ForbiddenOrigin."""
+    app = request.app
+    app[ORIGINS].check(request.headers.get("Origin"), request.host)
+    protocols = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    key = app[AUTH].check(credential(request.headers.get("Authorization", ""), protocols), unix_time())
+    return Caller(address=address(request), key=key)
+
+
+def unix_time() -> float:
+    """Wall-clock seconds: tokens outlive processes, so they cannot use the event loop's clock."""
+    return time.time()
+
+
+def address(request: web.Request) -> str:
+    """Where the request comes from; a named proxy is believed about who is behind it."""
+    remote = request.remote or ""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    if forwarded and remote in request.app[CONFIG].trusted_proxies:
+        return forwarded.rpartition(",")[2].strip()
+    return remote
+
+
+async def read_text(request: web.Request, content_type: str, limit: int = BODY_LIMIT) -> str:
+    """The request's body. Raises TooLarge or BadMessage, and answers 415 to another type and 408 to a slow sender."""
+    if request.content_type != content_type:
+        raise web.HTTPUnsupportedMediaType(text=f"Send the body as Content-Type: {content_type}.")
+    if (request.content_length or 0) > limit:
+        raise TooLarge(f"The body may have {limit} bytes.")
+    body = bytearray()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        while True:
+            async with asyncio.timeout_at(began + BODY_PATIENCE + len(body) / BODY_RATE):
+                chunk = await request.content.readany()
+            if not chunk:
+                break
+            body += chunk
+            if len(body) > limit:
+                raise TooLarge(f"The body may have {limit} bytes.")
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"The body must come at {BODY_RATE} bytes a second or faster.") from None
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadMessage("The body is not UTF-8 text.") from None
+
+
+def problem(status: int, code: str, title: str, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON problem (RFC 9457)."""
+    body = dumps({"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code})
+    return web.Response(status=status, text=body, content_type="application/problem+json", headers=headers)
+
+
+def refusal(error: Exception) -> web.Response:
+    """The answer to a request that failed with `error`."""
+    known = wire_error(error)
+    headers: dict[str, str] = {}
+    if (wait := retry_after(error)) is not None:
+        headers["Retry-After"] = str(wait)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(known.status, known.code, known.title, sentence(error), headers)
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every failure becomes a problem; one that is ours is logged, and told without its text."""
+    try:
+        if "Content-Encoding" in request.headers:
+            raise web.HTTPUnsupportedMediaType(text="Send the body without Content-Encoding.")
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _http_problem(error)
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        if wire_error(error).status == 500:
+            log.error("failed path=%s", request.match_info.route.resource, exc_info=error)
+        return refusal(error)
+
+
+def _http_problem(error: web.HTTPException) -> web.Response:
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    code = error.reason.lower().replace(" ", "_")
+    detail = error.text if error.text and not error.text.startswith(f"{error.status}:") else error.reason + "."
+    return problem(error.status, code, error.reason, detail, headers)
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """The security headers of every answer, and the CORS ones for pages whose origin is allowed."""
+    response.headers.update(HEADERS)
+    origin = request.headers.get("Origin")
+    if origin and request.app[ORIGINS].allows(origin, request.host):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = "Location, ETag, Link, Retry-After"
+        response.headers["Vary"] = "Origin"
+
+
+class PatientHandler(RequestHandler):
+    """aiohttp's connection, with a deadline for the request header, which aiohttp leaves open to a slow sender."""
+
+    __slots__ = ("_header_deadline",)
+
+    def __init__(self, manager: web.Server, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._header_deadline: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        waiting = self._waiter is not None and not self._waiter.done()
+        if waiting and self._header_deadline is None:
+            self._header_deadline = self._loop.call_later(HEADER_DEADLINE, self.force_close)
+        elif not waiting and self._header_deadline is not None:
+            self._header_deadline.cancel()
+            self._header_deadline = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._header_deadline is not None:
+            self._header_deadline.cancel()
+        super().connection_lost(exc)
+
+
+class PatientServer(web.Server):
+    """Makes a PatientHandler for each connection."""
+
+    def __call__(self) -> RequestHandler:
+        return PatientHandler(self, loop=self._loop, **self._kwargs)
+
+
+class Runner(web.AppRunner):
+    """aiohttp's runner with our deadlines. It writes no access log: that would hold addresses."""
+
+    def __init__(self, app: web.Application) -> None:
+        super().__init__(
+            app, access_log=None, keepalive_timeout=KEEP_ALIVE, auto_decompress=False, shutdown_timeout=2.0
+        )
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        # An Application makes its Server itself; only the class that it makes connections with differs.
+        server.__class__ = PatientServer
+        return server

@@ -1,0 +1,361 @@
+"""One caller from open to close. The session outlives its transports: that is what makes a lost connection harmless.
+
+    new ──join──▶ live ──lost──▶ held ──join──▶ live
+     │             │  └─finish─▶ draining ◀─finish─┘
+     └─────────────┴───────end───▶ ended ◀─────────── (whatever the state)
+
+Two tasks make up `run`: one carries the engine's events into the log, one keeps the deadlines. Each transport adds two
+more in `join`: one carries what the caller sends into the engine, one carries the log to the caller.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.base import SAMPLE_RATE, Stream
+from engine.errors import EngineError, Unavailable
+from engine.events import Event as EngineEvent
+from engine.events import Pause, Word, WordEnd
+from media.errors import SlowReader
+from media.events import Missed
+from signaling.commands import Audio, Clear, Command, Finish, Flush, MarkAt
+from signaling.dialects.base import Dialect, Message
+from signaling.errors import BadMessage, TooLarge, sentence, wire_error
+from signaling.eventlog import EventLog
+from signaling.events import Ended
+from signaling.timeline import Timeline
+from signaling.transports.base import Lost, Transport
+
+log = logging.getLogger("offhook.session")
+
+State = Literal["new", "live", "held", "draining", "ended"]
+Verb = Literal["join", "lost", "finish", "end"]
+
+TABLE: dict[tuple[State, Verb], State] = {
+    ("new", "join"): "live",
+    ("live", "join"): "live",
+    ("held", "join"): "live",
+    ("live", "lost"): "held",
+    ("new", "finish"): "draining",
+    ("live", "finish"): "draining",
+    ("held", "finish"): "draining",
+    ("new", "end"): "ended",
+    ("live", "end"): "ended",
+    ("held", "end"): "ended",
+    ("draining", "end"): "ended",
+}
+
+ANNOUNCED = 60.0  # seconds before the longest session ends
+TELL_LAST = 2.0  # seconds for handing the last events over once the session has ended
+RESUMED_HOLE = 0.25  # seconds missed while no transport was there, from which on the caller is told
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What names a session, and what proves that it is the caller's own. Both have at least 128 random bits."""
+
+    id: str
+    token: str
+
+    @classmethod
+    def new(cls) -> "Ticket":
+        return cls(secrets.token_urlsafe(16), secrets.token_urlsafe(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A session's times, in seconds."""
+
+    idle: float = 30.0
+    longest: float = 3600.0
+    grace: float = 15.0
+    connect: float = 15.0
+    drain: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """What a session does when nothing else happens until `when`, by the event loop's clock."""
+
+    when: float
+    verb: Literal["announce", "finish", "end"]
+    reason: str = ""
+
+
+class Session:
+    """One caller's stream, log and state. Its reasons for ending:
+
+    bye, finished, idle, max_session, drain, lost, never_connected, engine_down, slow_reader, internal.
+    """
+
+    def __init__(self, ticket: Ticket, stream: Stream, limits: Limits) -> None:
+        self.id = ticket.id
+        self.token = ticket.token
+        self.log = EventLog()
+        self.state: State = "new"
+        self._stream = stream
+        self._limits = limits
+        self._timeline = Timeline()
+        self._clock = asyncio.get_running_loop().time
+        self._opened = self._since = self._clock()
+        self._transport: Transport | None = None
+        self._base: float | None = None  # the caller's time at which the present transport's audio began
+        self._finish_reason = "finished"
+        self._announced = False
+        self._changed = asyncio.Event()
+        self._carriers: set[asyncio.Task[None]] = set()
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    @property
+    def ref(self) -> str:
+        """The id's first letters: enough for a log, too little to use."""
+        return self.id[:8]
+
+    # The life
+
+    async def run(self) -> str:
+        """Live until something ends the session; give everything back; return the reason."""
+        tasks = [asyncio.create_task(self._transcribe()), asyncio.create_task(self._keep_time())]
+        for task in tasks:
+            task.add_done_callback(self._failed)
+        try:
+            reason = await self.ended
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._stream.close()
+            if self._carriers:
+                await asyncio.wait(self._carriers)
+        log.info("ended session=%s reason=%s events=%d", self.ref, reason, self.log.seq)
+        return reason
+
+    def join(self, transport: Transport, dialect: Dialect, after: int = 0) -> None:
+        """Carry `transport` from now on, telling it every event after the one numbered `after`.
+
+        The transport before it, if any, is closed: a session is spoken to from one place only.
+        """
+        self._turn("join")
+        previous, self._transport, self._base = self._transport, transport, None
+        self._spawn(self._carry(transport, dialect, after))
+        if previous:
+            self._spawn(previous.close())
+
+    def hold(self) -> None:
+        """The way to the caller was lost: wait for it to come back, with the words it has said so far told."""
+        if (self.state, "lost") in TABLE:
+            self._turn("lost")
+            self._stream.flush()
+
+    def finish(self, reason: str = "finished") -> None:
+        """No more audio: the last words, then the end, for `reason`."""
+        if (self.state, "finish") in TABLE:
+            self._finish_reason = reason
+            self._turn("finish")
+            self._stream.finish()
+
+    async def drain(self) -> None:
+        """The server is about to end: announce it and finish."""
+        if self._transport:
+            await self._transport.announce(self._limits.drain)
+        self.finish("drain")
+
+    def end(self, reason: str) -> None:
+        """End now. Ending twice is harmless; the first reason counts."""
+        if self.state != "ended":
+            self._turn("end")
+            self.log.append(Ended(reason))
+            self.log.end()
+            self.ended.set_result(reason)
+
+    # The engine's events
+
+    async def _transcribe(self) -> None:
+        async for event in self._stream:
+            self._log(event)
+        self.end(self._finish_reason)
+
+    def _log(self, event: EngineEvent) -> None:
+        match event:
+            case Word(text, start):
+                at = self._timeline.at(start)
+                self.log.append(Word(text, at), self._timeline.latency(at, self._clock()))
+            case WordEnd(stop):
+                self.log.append(WordEnd(self._timeline.at(stop)))
+            case Pause(at):
+                self.log.append(Pause(self._timeline.at(at)))
+            case _:
+                self.log.append(event)
+
+    # The caller
+
+    async def _carry(self, transport: Transport, dialect: Dialect, after: int) -> None:
+        listening = asyncio.create_task(self._listen(transport, dialect))
+        telling = asyncio.create_task(self._tell(transport, dialect, after))
+        try:
+            await asyncio.wait((listening, telling, self.ended), return_when=asyncio.FIRST_COMPLETED)
+            if self._transport is transport:
+                await self._leave(listening, telling)
+            if telling.done() and (error := telling.exception()):
+                raise error
+        finally:
+            for task in (listening, telling):
+                task.cancel()
+            await asyncio.gather(listening, telling, return_exceptions=True)
+            await transport.close()
+
+    async def _leave(self, listening: "asyncio.Task[bool]", telling: "asyncio.Task[None]") -> None:
+        """What the end of the present transport means, and the last events for a caller who still listens."""
+        if listening.done() and self.state == "live":
+            self._left(listening)
+        if self.state == "draining":
+            await asyncio.wait((telling, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        if self.state == "ended":
+            await asyncio.wait((telling,), timeout=TELL_LAST)
+
+    def _left(self, listening: "asyncio.Task[bool]") -> None:
+        """The present transport's items have ended: by goodbye, by loss, or because no more audio comes."""
+        error = listening.exception()
+        if isinstance(error, Lost):
+            self.hold()
+        elif error:
+            raise error
+        elif listening.result():
+            self.finish()
+        else:
+            self.end("bye")
+
+    async def _listen(self, transport: Transport, dialect: Dialect) -> bool:
+        """Obey the caller until its items end. True when it finished, False when it left."""
+        async for item in transport.items():
+            match item:
+                case Audio():
+                    await self._hear(item)
+                case Missed(start, stop):
+                    base = self._base or 0.0
+                    self.log.append(Missed(base + start, base + stop))
+                case Finish():
+                    return True
+                case _:
+                    await self._read(item, transport, dialect)
+        return False
+
+    async def _hear(self, audio: Audio) -> None:
+        now = self._clock()
+        if self._base is None:
+            self._base = self._resumed(now)
+        self._timeline.feed(self._base + audio.start, len(audio.pcm) / SAMPLE_RATE, now)
+        await self._stream.feed(audio.pcm)
+
+    def _resumed(self, now: float) -> float:
+        """The caller's time now, when a transport's first audio comes; what was missed since the last is told."""
+        end = self._timeline.end
+        now_at = self._timeline.latency(0.0, now)
+        if now_at is None or now_at - end < RESUMED_HOLE:
+            return end
+        self.log.append(Missed(end, now_at))
+        return now_at
+
+    async def _read(self, message: Message, transport: Transport, dialect: Dialect) -> None:
+        try:
+            commands = dialect.decode(message)
+        except (BadMessage, TooLarge) as error:
+            for answer in dialect.error(wire_error(error).code, sentence(error)):
+                await transport.send(answer)
+            return
+        for command in commands:
+            await self._obey(command, transport)
+
+    async def _obey(self, command: Command, transport: Transport) -> None:
+        match command:
+            case Audio():
+                await self._hear(command)
+            case MarkAt(id):
+                self._stream.mark(id)
+            case Flush():
+                self._stream.flush()
+            case Clear():
+                self._stream.clear()
+            case Finish():
+                await transport.finish()
+
+    async def _tell(self, transport: Transport, dialect: Dialect, after: int) -> None:
+        for message in dialect.ready(self.id):
+            await transport.send(message)
+        async for entry in self.log.read(after):
+            for message in dialect.encode(entry):
+                await transport.send(message)
+
+    # Time
+
+    async def _keep_time(self) -> None:
+        while True:
+            deadline = min(self._deadlines(), key=lambda deadline: deadline.when)
+            if deadline.when <= self._clock():
+                await self._meet(deadline)
+                continue
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline.when):
+                    await self._changed.wait()
+
+    def _deadlines(self) -> list[Deadline]:
+        """What happens when, if the state stays as it is."""
+        limits, since = self._limits, self._since
+        if self.state == "draining":
+            return [Deadline(since + limits.drain, "end", self._finish_reason)]
+        longest = self._opened + limits.longest
+        deadlines = [Deadline(longest, "finish", "max_session")]
+        if not self._announced:
+            deadlines.append(Deadline(longest - ANNOUNCED, "announce"))
+        if self.state == "new":
+            deadlines.append(Deadline(since + limits.connect, "end", "never_connected"))
+        if self.state == "held":
+            deadlines.append(Deadline(since + limits.grace, "end", "lost"))
+        if self.state == "live" and self._transport:
+            deadlines.append(Deadline(max(self._transport.heard, since) + limits.idle, "finish", "idle"))
+        return deadlines
+
+    async def _meet(self, deadline: Deadline) -> None:
+        match deadline.verb:
+            case "end":
+                self.end(deadline.reason)
+            case "finish":
+                self.finish(deadline.reason)
+            case "announce":
+                self._announced = True
+                if self._transport and self._limits.longest > ANNOUNCED:
+                    await self._transport.announce(ANNOUNCED)
+
+    # The state
+
+    def _turn(self, verb: Verb) -> None:
+        self.state = TABLE[self.state, verb]
+        self._since = self._clock()
+        self._changed.set()
+        log.info("%s session=%s", self.state, self.ref)
+
+    def _spawn(self, part: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(part)
+        self._carriers.add(task)
+        task.add_done_callback(self._carriers.discard)
+        task.add_done_callback(self._failed)
+
+    def _failed(self, task: "asyncio.Task[None]") -> None:
+        """A part of the session ended with an error: that ends this session, and no other."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        match error:
+            case Unavailable():
+                self.end("engine_down")
+            case SlowReader():
+                self.end("slow_reader")
+            case EngineError() if self.state == "ended":
+                pass
+            case _:
+                log.error("failed session=%s", self.ref, exc_info=error)
+                self.end("internal")

@@ -1,0 +1,105 @@
+"""Every live session, and who may begin another. The only owner of sessions."""
+
+import asyncio
+import hmac
+import logging
+from collections import Counter, OrderedDict
+
+from engine.base import Engine
+from signaling.auth import Caller
+from signaling.config import Config, is_loopback
+from signaling.errors import Draining, TooMany, UnknownSession
+from signaling.limits import RateLimit
+from signaling.session import Limits, Session, Ticket
+
+log = logging.getLogger("offhook.switchboard")
+
+ENDED_KEPT = 60.0  # seconds for which an ended session's transcript can still be read
+ENDED_AT_MOST = 256  # ended sessions kept at once
+
+
+class Switchboard:
+    """Admits, finds and drains sessions. Lives on one event loop."""
+
+    def __init__(self, engine: Engine, config: Config) -> None:
+        self.engine = engine
+        self.draining = False
+        self._limits = Limits(
+            idle=config.idle_timeout,
+            longest=config.max_session,
+            grace=config.resume_grace,
+            connect=config.connect_timeout,
+            drain=config.drain_timeout,
+        )
+        self._clock = asyncio.get_running_loop().time
+        self._offers = RateLimit(config.offers_per_minute)
+        self._per_address_limit = config.sessions_per_address
+        self._per_address: Counter[str] = Counter()
+        self._live: dict[str, Session] = {}
+        self._ended: OrderedDict[str, Session] = OrderedDict()
+        self._tasks: set[asyncio.Task[str]] = set()
+
+    @property
+    def live(self) -> int:
+        """Sessions that have not ended."""
+        return len(self._live)
+
+    async def open(self, caller: Caller, ticket: Ticket | None = None) -> Session:
+        """A new session with a place in the engine. Raises Draining, TooMany, engine.errors.Full or Unavailable."""
+        if self.draining:
+            raise Draining("The server is about to end and takes no new calls.", retry_after=5)
+        limited = not caller.key and not is_loopback(caller.address)
+        if limited:
+            self._admit(caller.address)
+        session = Session(ticket or Ticket.new(), await self.engine.open(), self._limits)
+        self._live[session.id] = session
+        self._per_address[caller.address] += 1
+        task = asyncio.create_task(session.run())
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._gone(session, caller, task))
+        log.info("opened session=%s live=%d", session.ref, self.live)
+        return session
+
+    def find(self, id: str) -> Session:
+        """The session with this id, live or ended less than ENDED_KEPT ago. Raises UnknownSession."""
+        session = self._live.get(id) or self._ended.get(id)
+        if session is None:
+            raise UnknownSession("There is no session with this id, or it has ended.")
+        return session
+
+    def resume(self, id: str, token: str) -> Session:
+        """The live session with this id, if `token` is its own. Raises UnknownSession."""
+        session = self._live.get(id)
+        if session is None or not hmac.compare_digest(session.token.encode(), token.encode()):
+            raise UnknownSession("There is no live session with this id and token; begin a new one.")
+        return session
+
+    async def drain(self) -> None:
+        """Take no more sessions; let those that live say their last words; return once all have ended."""
+        self.draining = True
+        log.info("draining live=%d", self.live)
+        await asyncio.gather(*(session.drain() for session in list(self._live.values())))
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _admit(self, address: str) -> None:
+        if wait := self._offers.take(address, self._clock()):
+            raise TooMany("Too many offers from this address.", retry_after=max(1, round(wait)))
+        if self._per_address_limit and self._per_address[address] >= self._per_address_limit:
+            raise TooMany("Too many live sessions from this address.", retry_after=30)
+
+    def _gone(self, session: Session, caller: Caller, task: "asyncio.Task[str]") -> None:
+        self._tasks.discard(task)
+        del self._live[session.id]
+        self._per_address[caller.address] -= 1
+        if not self._per_address[caller.address]:
+            del self._per_address[caller.address]
+        self._keep_ended(session)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("failed session=%s", session.ref, exc_info=error)
+
+    def _keep_ended(self, session: Session) -> None:
+        self._ended[session.id] = session
+        if len(self._ended) > ENDED_AT_MOST:
+            self._ended.popitem(last=False)
+        asyncio.get_running_loop().call_later(ENDED_KEPT, self._ended.pop, session.id, None)

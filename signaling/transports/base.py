@@ -1,0 +1,44 @@
+"""What every door has in common: audio, messages and media events come in, messages go out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+
+from media.events import MediaEvent
+from signaling.commands import Audio, Finish
+from signaling.dialects.base import Message
+
+Item = Audio | MediaEvent | Message | Finish
+
+
+class Lost(Exception):
+    """The caller vanished without a goodbye; it may come back."""
+
+
+class Transport(ABC):
+    """One way to a caller. A session may have several, one after another."""
+
+    @property
+    @abstractmethod
+    def heard(self) -> float:
+        """When the last packet or byte came, by the event loop's clock; silence that was made here does not count."""
+
+    @abstractmethod
+    def items(self) -> AsyncIterator[Item]:
+        """What the caller sends, in order. Ends with Finish after the last audio once `finish` was called, quietly when
+        the caller has said goodbye or the transport was closed here. Raises Lost when the caller vanished."""
+
+    @abstractmethod
+    async def send(self, message: Message) -> None:
+        """Hand one message over. Raises SlowReader when too much waits unread."""
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """The caller says that no more audio comes: let what is on its way arrive, then end `items` with Finish."""
+
+    @abstractmethod
+    async def announce(self, seconds: float) -> None:
+        """Tell the caller that the call ends in so many seconds, where the door has words for it."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give the way up; bounded, and harmless when repeated."""

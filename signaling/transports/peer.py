@@ -1,0 +1,94 @@
+"""A Peer as a session sees it, and how peers are made from the configuration."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any
+
+from engine.base import FRAME_SAMPLES, SAMPLE_RATE
+from media.errors import NeverConnected
+from media.frames import Frame
+from media.ice import IceServer, Sockets
+from media.peer import Peer, PeerSettings
+from signaling.commands import Audio, Finish
+from signaling.config import Config
+from signaling.dialects.base import Message
+from signaling.transports.base import Item, Lost, Transport
+from signaling.transports.merge import merge
+
+FAREWELL = 1.0  # seconds for the last messages to reach the caller before its connection is closed
+
+Announce = Callable[[Mapping[str, Any]], Coroutine[None, None, None]]
+
+
+class Peers:
+    """Makes peers, and tells callers which STUN and TURN servers to use."""
+
+    def __init__(self, config: Config, unix_time: Callable[[], float]) -> None:
+        self._servers = config.ice()
+        self._unix_time = unix_time
+        self._connect_timeout = config.connect_timeout
+        self._sockets = Sockets(ports=config.udp_port_range(), public_address=config.public_address)
+
+    def new(self) -> Peer:
+        """A peer that brings audio as the engines want it."""
+        settings = PeerSettings(self._sockets, self._for("offhook"), connect_timeout=self._connect_timeout)
+        return Peer(settings, rate=SAMPLE_RATE, frame_samples=FRAME_SAMPLES)
+
+    def ice_servers(self, session: str) -> list[dict[str, object]]:
+        """As a browser's RTCPeerConnection is told of them."""
+        return [server.as_json() for server in self._for(session)]
+
+    def ice_links(self, session: str) -> list[str]:
+        """As WHIP's Link headers tell of them."""
+        return [link for server in self._for(session) for link in server.as_links()]
+
+    def _for(self, user: str) -> tuple[IceServer, ...]:
+        now = self._unix_time()
+        return tuple(server.credentials(user, now) for server in self._servers)
+
+
+class PeerTransport(Transport):
+    """Audio from the peer's track, messages on its data channel."""
+
+    def __init__(self, peer: Peer, *, channel: bool, announce: Announce | None = None) -> None:
+        """`channel`: whether the caller offered data channels; without one it is told nothing here."""
+        self._peer = peer
+        self._channel = channel
+        self._announce = announce
+        self._finishing = False
+
+    @property
+    def heard(self) -> float:
+        return self._peer.heard
+
+    async def items(self) -> AsyncIterator[Item]:
+        try:
+            await self._peer.connected()
+        except NeverConnected:
+            raise Lost from None
+        sources: tuple[AsyncIterator[Any], ...] = (self._peer.frames(), self._peer.messages())
+        async for item in merge(*sources):
+            yield Audio(item.pcm, item.start) if isinstance(item, Frame) else item
+        if self._finishing:
+            yield Finish()
+        elif await self._peer.lost() != "hung_up":
+            raise Lost
+
+    async def send(self, message: Message) -> None:
+        if self._channel:
+            self._peer.send(message if isinstance(message, str) else message.decode())
+
+    async def finish(self) -> None:
+        self._finishing = True
+        await self._peer.finish()
+
+    async def announce(self, seconds: float) -> None:
+        if self._announce:
+            await self._announce({"type": "closing", "in": seconds})
+
+    async def close(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._peer.drained()
+        await self._peer.close()

@@ -1,0 +1,218 @@
+"""The browser's door: a WebSocket for signaling; the audio and the events go through a Peer.
+
+The socket lives as long as the call. A close frame or a `bye` ends the call; a socket that is lost without one leaves
+it held, and the next socket that shows the resume token goes on with it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from media.errors import BadCandidate, BadOffer, NeverConnected
+from media.peer import Peer
+from media.sdp import check_offer
+from signaling.auth import Caller
+from signaling.dialects.native import Native, dumps
+from signaling.errors import ENDINGS, INTERNAL, UnknownSession, retry_after, sentence, wire_error
+from signaling.http import caller, problem
+from signaling.negotiation import AddCandidate, Begin, Goodbye, Negotiation, Rejoin, Resume
+from signaling.session import Session, Ticket
+from signaling.switchboard import Switchboard
+from signaling.transports.peer import Peers, PeerTransport
+
+log = logging.getLogger("offhook.signal")
+
+PROTOCOL = "offhook"
+FRAME_LIMIT = 1024 * 1024  # bytes that aiohttp takes at all; Negotiation's own limit answers before it
+PING = 20.0  # seconds between pings; a socket that does not answer within half of it is lost
+NATIVE = Native()
+
+
+class SignalSocket:
+    """One signaling WebSocket: what it says, turned into peers on a session."""
+
+    def __init__(self, socket: web.WebSocketResponse, door: "SignalDoor", caller: Caller) -> None:
+        self._socket = socket
+        self._door = door
+        self._caller = caller
+        self._negotiation = Negotiation()
+        self._ticket = Ticket.new()
+        self._session: Session | None = None
+        self._peer: Peer | None = None
+        self._seen = 0  # the last event that the client says it has seen
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve the socket until either side is done with it."""
+        try:
+            await self._send_ready(self._ticket)
+            await self._converse()
+        except ConnectionError:
+            log.debug("socket lost")
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._left()
+
+    async def _converse(self) -> None:
+        """Obey message after message; a caller who does not offer in time is let go."""
+        try:
+            async with asyncio.timeout(self._door.connect_timeout) as patience:
+                async for message in self._socket:
+                    if message.type is WSMsgType.ERROR or not await self._answer(message.data):
+                        return
+                    if self._peer is not None:
+                        patience.reschedule(None)
+        except TimeoutError:
+            await self._refuse(NeverConnected("No offer came in time."))
+
+    async def _answer(self, message: str | bytes) -> bool:
+        """Obey one message, or say why not. False when that was the last."""
+        try:
+            await self._obey(message)
+        except BadCandidate as error:
+            await self._send_error(error)
+        except BadOffer as error:
+            if self._peer is None:
+                await self._refuse(error)
+                return False
+            await self._send_error(error)  # a restart that fails leaves the call as it was
+        except ConnectionError:
+            raise
+        except Exception as error:
+            await self._refuse(error)
+            return False
+        return not self._socket.closed
+
+    async def _obey(self, message: str | bytes) -> None:
+        match self._negotiation.receive(message):
+            case Begin(sdp):
+                await self._begin(sdp)
+            case Rejoin(sdp):
+                await self._rejoin(sdp)
+            case AddCandidate(candidate):
+                if self._peer:
+                    await self._peer.add_candidate(candidate)
+            case Resume(session, token, seq):
+                self._seen = seq
+                self._adopt(self._door.switchboard.resume(session, token))
+                await self._send_ready(Ticket(session, token))
+            case Goodbye():
+                await self._socket.close()
+
+    async def _begin(self, sdp: str) -> None:
+        check_offer(sdp)  # before a place is taken
+        session = await self._door.switchboard.open(self._caller, self._ticket)
+        self._adopt(session)
+        try:
+            await self._connect(session, sdp)
+        except BadOffer:
+            session.end("bad_offer")
+            raise
+
+    async def _rejoin(self, sdp: str) -> None:
+        if self._session is None or self._session.state == "ended":
+            raise UnknownSession("The session has ended; begin a new one.")
+        await self._connect(self._session, sdp)
+
+    async def _connect(self, session: Session, sdp: str) -> None:
+        """Answer an offer with a fresh peer and let the session be spoken to through it."""
+        peer = self._door.new_peer()
+        try:
+            answer = await peer.answer(sdp)
+        except BaseException:
+            await peer.close()
+            raise
+        self._peer = peer
+        await self._send({"type": "answer", "sdp": answer})
+        self._spawn(self._trickle(peer))
+        session.join(PeerTransport(peer, channel=True, announce=self._send), NATIVE, self._seen)
+
+    async def _trickle(self, peer: Peer) -> None:
+        async for candidate in peer.candidates():
+            await self._send({"type": "candidate", "candidate": candidate})
+
+    def _adopt(self, session: Session) -> None:
+        self._session = session
+        self._spawn(self._outlive(session))
+
+    async def _outlive(self, session: Session) -> None:
+        """When the session has ended, say why and close the socket."""
+        reason = await asyncio.shield(session.ended)
+        error = ENDINGS.get(reason)
+        if error:
+            await self._send({"type": "error", "code": error.code, "message": error.title + "."})
+        await self._socket.close(code=error.close if error else WSCloseCode.OK, message=reason.encode())
+
+    def _left(self) -> None:
+        """The socket is gone: a close frame was a goodbye, anything else may come back."""
+        if self._session is None:
+            return
+        if self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE):
+            self._session.hold()
+        else:
+            self._session.end("bye")
+
+    async def _refuse(self, error: Exception) -> None:
+        if wire_error(error) is INTERNAL:
+            log.error("failed session=%s", self._session.ref if self._session else "-", exc_info=error)
+        if self._session:
+            self._session.end(wire_error(error).code)
+        await self._send_error(error)
+        await self._socket.close(code=wire_error(error).close, message=wire_error(error).code.encode())
+
+    async def _send_error(self, error: Exception) -> None:
+        fields: dict[str, Any] = {"type": "error", "code": wire_error(error).code, "message": sentence(error)}
+        if (wait := retry_after(error)) is not None:
+            fields["retry_after"] = wait
+        await self._send(fields)
+
+    async def _send_ready(self, ticket: Ticket) -> None:
+        servers = self._door.ice_servers(ticket.id)
+        await self._send({"type": "ready", "session": ticket.id, "resume_token": ticket.token, "ice_servers": servers})
+
+    async def _send(self, fields: Mapping[str, Any]) -> None:
+        if not self._socket.closed:
+            await self._socket.send_str(dumps(fields))
+
+    def _spawn(self, part: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(part)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class SignalDoor:
+    """`WS /v1/signal`."""
+
+    def __init__(self, switchboard: Switchboard, peers: Peers, connect_timeout: float) -> None:
+        self.switchboard = switchboard
+        self.connect_timeout = connect_timeout
+        self._peers = peers
+
+    def new_peer(self) -> Peer:
+        """A peer that has not answered yet."""
+        return self._peers.new()
+
+    def ice_servers(self, session: str) -> list[dict[str, object]]:
+        """The STUN and TURN servers for one session."""
+        return self._peers.ice_servers(session)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Check the caller, upgrade, and serve the socket until it is gone."""
+        who = caller(request)
+        socket = web.WebSocketResponse(protocols=(PROTOCOL,), heartbeat=PING, max_msg_size=FRAME_LIMIT, compress=False)
+        if not socket.can_prepare(request).ok:
+            return problem(
+                426,
+                "upgrade_required",
+                "A WebSocket is needed",
+                "Connect with a WebSocket client.",
+                {"Upgrade": "websocket"},
+            )
+        await socket.prepare(request)
+        await SignalSocket(socket, self, who).run()
+        return socket

@@ -1,0 +1,73 @@
+from dataclasses import fields
+
+import pytest
+
+from signaling.config import Config, ConfigError
+
+
+def read(**environment: str) -> Config:
+    return Config.read(environment=environment)
+
+
+def test_the_defaults_are_those_of_one_person_on_a_laptop() -> None:
+    config = read()
+    assert (config.host, config.port, config.engine, config.keys) == ("127.0.0.1", 8080, "moonshine", ())
+    assert (config.idle_timeout, config.max_session, config.resume_grace) == (30.0, 3600.0, 15.0)
+
+
+def test_our_own_variable_wins_over_the_fields() -> None:
+    assert read(IDLE_AUDIO_TIMEOUT_SECONDS="12").idle_timeout == 12.0
+    assert read(IDLE_AUDIO_TIMEOUT_SECONDS="12", OFFHOOK_IDLE_TIMEOUT="7").idle_timeout == 7.0
+    assert read(MAX_SESSION_SECONDS="60").max_session == 60.0
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    assert Config.read({"port": 9000}, {"OFFHOOK_PORT": "7000"}).port == 9000
+
+
+def test_every_setting_has_a_variable_of_ours_and_a_help() -> None:
+    for item in fields(Config):
+        assert item.metadata["environment"][0].startswith("OFFHOOK_")
+        assert item.metadata["help"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"OFFHOOK_PORT": "http"}, "OFFHOOK_PORT"),
+        ({"OFFHOOK_PORT": "70000"}, "--port"),
+        ({"OFFHOOK_ENGINE": "whisper"}, "moonshine"),
+        ({"OFFHOOK_ENGINE": "remote"}, "--remote-url"),
+        ({"OFFHOOK_CAPACITY": "-1"}, "--capacity"),
+        ({"OFFHOOK_IDLE_TIMEOUT": "0"}, "--idle-timeout"),
+        ({"OFFHOOK_IDLE_TIMEOUT": "nan"}, "--idle-timeout"),
+        ({"OFFHOOK_RESUME_GRACE": "-1"}, "--resume-grace"),
+        ({"OFFHOOK_KEYS": "short"}, "--keys"),
+        ({"OFFHOOK_KEYS": "has a space in it"}, "--keys"),
+        ({"OFFHOOK_HOST": "0.0.0.0"}, "--keys"),
+        ({"OFFHOOK_HOST": "example.org"}, "--keys"),
+        ({"OFFHOOK_NO_AUTH": "maybe"}, "OFFHOOK_NO_AUTH"),
+        ({"OFFHOOK_UDP_PORTS": "40100-40000"}, "--udp-ports"),
+        ({"OFFHOOK_UDP_PORTS": "80"}, "--udp-ports"),
+        ({"OFFHOOK_PUBLIC_ADDRESS": "example.org"}, "--public-address"),
+        ({"OFFHOOK_TRUSTED_PROXIES": "10.0.0.1,proxy"}, "--trusted-proxies"),
+        ({"OFFHOOK_ICE_SERVERS": "http://example.org"}, "--ice-servers"),
+        ({"OFFHOOK_ORIGINS": "example.org"}, "--origins"),
+        ({"OFFHOOK_LOG_LEVEL": "loud"}, "--log-level"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_with_its_name(environment: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        Config.read(environment=environment)
+
+
+def test_the_world_is_served_only_with_keys_or_on_request() -> None:
+    assert read(OFFHOOK_HOST="0.0.0.0", OFFHOOK_KEYS="a-good-key,another-key").keys == ("a-good-key", "another-key")
+    assert read(OFFHOOK_HOST="0.0.0.0", OFFHOOK_NO_AUTH="yes").no_auth
+    for host in ("127.0.0.1", "127.3.2.1", "::1", "localhost"):
+        assert read(OFFHOOK_HOST=host).host == host
+
+
+def test_a_port_range_is_read() -> None:
+    assert read(OFFHOOK_UDP_PORTS="40000-40100").udp_port_range() == (40_000, 40_100)
+    assert read().udp_port_range() is None
