@@ -21,6 +21,7 @@ const SENTENCES = {
   ],
   unsupported: ['This browser cannot make calls.', 'Use a current Firefox, Chrome, Edge or Safari.'],
   busy: ['All lines are busy.'],
+  drain: ['The server is restarting.'],
   draining: ['The server is about to restart.'],
   too_many_requests: ['Too many calls came from here in a short time.', 'Wait a minute, then press Start.'],
   engine_down: ['The speech recognizer has stopped and is being restarted.'],
@@ -46,7 +47,7 @@ const SENTENCES = {
 /** @type {Record<string, string>} */
 const ENDINGS = {
   idle: 'No sound came for a while, so the call has ended. Press Start to go on.',
-  limit: 'The call reached the longest time the server allows. Press Start to go on.',
+  max_session: 'The call reached the longest time the server allows. Press Start to go on.',
   closed: 'The server has ended the call. Press Start to go on.',
 };
 

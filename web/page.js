@@ -25,8 +25,6 @@ const start = /** @type {HTMLButtonElement} */ (byId('start'));
 const mute = /** @type {HTMLButtonElement} */ (byId('mute'));
 const device = /** @type {HTMLSelectElement} */ (byId('device'));
 const copy = /** @type {HTMLButtonElement} */ (byId('copy'));
-const download = /** @type {HTMLButtonElement} */ (byId('download'));
-const clear = /** @type {HTMLButtonElement} */ (byId('clear'));
 const key = /** @type {HTMLInputElement} */ (byId('key'));
 
 const options = new URLSearchParams(location.search);
@@ -48,8 +46,8 @@ start.addEventListener('click', () => void toggle());
 mute.addEventListener('click', toggleMute);
 device.addEventListener('change', () => void client.setDevice(device.value));
 copy.addEventListener('click', () => void copyText());
-download.addEventListener('click', saveText);
-clear.addEventListener('click', clearTranscript);
+byId('download').addEventListener('click', saveText);
+byId('clear').addEventListener('click', clearTranscript);
 byId('latest').addEventListener('click', toTheEnd);
 byId('keyform').addEventListener('submit', useKey);
 document.addEventListener('keydown', shortcut);
@@ -120,7 +118,7 @@ function showTranscript() {
   view.show(transcript);
   const empty = !transcript.utterances.length;
   byId('welcome').hidden = !empty || Boolean(transcript.tail);
-  copy.disabled = download.disabled = clear.disabled = empty;
+  byId('tools').hidden = empty;
   if (follow) toTheEnd();
   showLatest();
 }

@@ -70,8 +70,8 @@ const FATAL = new Set([
   'too_large',
 ]);
 
-/** The session is gone on the server, so that the next connection begins a new one under the same transcript. */
-const SESSION_GONE = new Set(['unknown_session', 'draining', 'engine_down', 'internal', 'lost']);
+/** The session is gone on the server: the next connection begins a new one under the same transcript. */
+const SESSION_GONE = new Set(['unknown_session', 'drain', 'draining', 'engine_down', 'internal', 'lost', 'slow_reader']);
 
 /**
  * A call that has not begun.

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { ending, sentence } from '../../web/messages.js';
 
 const CODES = `microphone_refused microphone_missing microphone_busy microphone_lost microphone_failed insecure_origin
-  unsupported busy draining too_many_requests engine_down internal slow_reader unknown_session connection_lost lost
+  unsupported busy drain draining too_many_requests engine_down internal slow_reader unknown_session connection_lost lost
   unreachable never_connected unauthorized forbidden_origin bad_offer bad_candidate bad_message out_of_order too_large`;
 
 for (const code of CODES.split(/\s+/)) {
@@ -42,5 +42,9 @@ test('a code from a newer server is told in its own words', () => {
 test('an ending that the person chose needs no sentence', () => {
   assert.equal(ending('finished'), '');
   assert.equal(ending('stopped'), '');
-  assert.match(ending('idle'), /Press Start/);
+  assert.equal(ending('toString'), '');
+});
+
+test('an ending that the server chose has one', () => {
+  for (const reason of ['idle', 'max_session', 'closed']) assert.match(ending(reason), /\. Press Start to go on\.$/);
 });

@@ -171,7 +171,7 @@ test('stop ends every phase in which a call is under way', () => {
 test('a session that the server ended is over, unless the server itself went away', () => {
   const idle = after([...JOINED, { on: 'ended', reason: 'idle' }]);
   assert.deepEqual([idle.call.phase, idle.actions.at(-1)], ['ended', { do: 'ended', reason: 'idle' }]);
-  const drained = after([...JOINED, { on: 'ended', reason: 'draining' }]);
+  const drained = after([...JOINED, { on: 'ended', reason: 'drain' }]);
   assert.deepEqual([drained.call.phase, drained.call.session], ['waiting', null]);
 });
 

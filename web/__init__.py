@@ -1,0 +1,1 @@
+"""The page and the client that others embed: plain files, served as they are."""
