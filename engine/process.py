@@ -18,12 +18,12 @@ from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
-from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, EngineConfig, Stats, Stream, checked_pcm
+from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, Engine, EngineConfig, Stats, Stream, checked_pcm
 from engine.channel import Channel
 from engine.errors import EngineError, Full, Misuse, Unavailable
-from engine.streams import BufferedStream
+from engine.streams import WireStream, window_of
 from engine.verbs import Audio, Finish, Verb
-from engine.wire import WINDOW, Failure, Fed, Finished, Init, Ready, Reply, Text, decode_reply, encode, error_of
+from engine.wire import Failure, Fed, Init, Ready, Reply, Text, decode_reply, encode, error_of
 
 START_TIMEOUT = 60.0  # seconds for a child to load and warm up
 OPEN_TIMEOUT = 10.0  # seconds for a child to answer a new connection
@@ -31,6 +31,7 @@ END_TIMEOUT = 3.0  # seconds for a child to end by itself before it is killed
 STEADY = 60.0  # seconds of life after which a death is again the first one
 BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before a new attempt, the last one doubled from then on
 CLIPS_AT_ONCE = 4  # clips that are on the way to the child
+LOST = "the engine process died"
 CLIP_PIECE = 10 * CHUNK_SAMPLES  # samples of a clip in one message
 
 logger = logging.getLogger(__name__)
@@ -198,7 +199,7 @@ class Child:
             case Failure(message):
                 return message
             case _:
-                return "the engine process died"
+                return LOST
 
     async def end(self) -> None:
         """End the child: it leaves when its control connection does, or is killed. Ending twice is harmless."""
@@ -221,11 +222,8 @@ class Child:
                 )
 
 
-class ProcessStream(BufferedStream):
-    """One caller's connection to the child.
-
-    Of the backlog, a window lies on the way to the child, and the rest in the child's own stream.
-    """
+class ProcessStream(WireStream):
+    """One caller's connection to the child."""
 
     def __init__(self, engine: ProcessEngine, channel: Channel, window: float) -> None:
         super().__init__(window)
@@ -236,7 +234,7 @@ class ProcessStream(BufferedStream):
     @classmethod
     async def open(cls, engine: ProcessEngine, path: str, backlog: float) -> Self:
         """A stream of the child that listens at `path`."""
-        window = min(WINDOW / SAMPLE_RATE, backlog / 2)
+        window = window_of(backlog)
         return cls(engine, await _connect(path, Init(backlog=backlog - window)), window)
 
     def _send(self, verb: Verb) -> None:
@@ -249,18 +247,8 @@ class ProcessStream(BufferedStream):
         await self._channel.abort()
 
     async def _read(self) -> None:
-        while not self._outbox.ended:
-            match await _receive(self._channel):
-                case Fed(samples):
-                    self.consumed(samples)
-                case Finished():
-                    self.end()
-                case Failure() as failure:
-                    self.end(error_of(failure))
-                case None | Ready() | Text() | Stats():
-                    self.end(Unavailable("the engine process died"))
-                case event:
-                    self.tell(event)
+        while self.hear(await _receive(self._channel), LOST):
+            pass
 
 
 async def _connect(path: str, init: Init) -> Channel:
@@ -309,4 +297,4 @@ async def _receive(channel: Channel) -> Reply | None:
 def _expect(reply: Reply | None, kind: type[_Reply]) -> _Reply:
     if isinstance(reply, kind):
         return reply
-    raise error_of(reply) if isinstance(reply, Failure) else Unavailable("the engine process died")
+    raise error_of(reply) if isinstance(reply, Failure) else Unavailable(LOST)

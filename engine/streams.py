@@ -3,11 +3,12 @@
 from abc import abstractmethod
 
 from engine.backlog import Backlog
-from engine.base import CHUNK_SAMPLES, PCM, SAMPLE_RATE, Stream, checked_pcm
-from engine.errors import EngineError, Misuse
+from engine.base import CHUNK_SAMPLES, PCM, SAMPLE_RATE, Stats, Stream, checked_pcm
+from engine.errors import EngineError, Misuse, Unavailable
 from engine.events import Event
 from engine.outbox import Outbox
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
+from engine.wire import WINDOW, Failure, Fed, Finished, Ready, Reply, Text, error_of
 
 
 class BufferedStream(Stream):
@@ -100,3 +101,30 @@ class BufferedStream(Stream):
             raise Misuse("the stream is closed")
         if self._finished:
             raise Misuse("the stream is finished: no more audio or verbs")
+
+
+class WireStream(BufferedStream):
+    """A stream of an engine on the far side of a connection, in our own language.
+
+    Of the backlog, a window lies on the way there, unanswered by Fed; the rest waits in the far side's own stream.
+    """
+
+    def hear(self, reply: Reply | None, lost: str) -> bool:
+        """Take a reply, or None for a connection that is `lost`. False once nothing more will be told."""
+        match reply:
+            case Fed(samples):
+                self.consumed(samples)
+            case Finished():
+                self.end()
+            case Failure():
+                self.end(error_of(reply))
+            case None | Ready() | Text() | Stats():
+                self.end(Unavailable(lost))
+            case _:
+                self.tell(reply)
+        return not self._outbox.ended
+
+
+def window_of(backlog: float) -> float:
+    """The part of a backlog, in seconds, that may be on the way to the far side."""
+    return min(WINDOW / SAMPLE_RATE, backlog / 2)
