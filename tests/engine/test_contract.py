@@ -1,0 +1,67 @@
+"""Every engine keeps the contract. A new engine is one line in CASES."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from engine.base import Engine, EngineConfig
+from engine.process import ProcessEngine
+from engine.remote import RemoteEngine
+from engine.scripted import WORDS, say, scripted_engine
+from tests.engine.contract import Case, Clip, EngineContract
+from tests.engine.moshi_server import KEY, moshi_server
+
+
+def tones() -> Sequence[Clip]:
+    """Five clips for the scripted engine that share no word."""
+    return [Clip(say(WORDS[start : start + 4]), WORDS[start : start + 4]) for start in range(0, 20, 4)]
+
+
+def started(make: Callable[[EngineConfig], Engine]) -> Callable[[int], AbstractAsyncContextManager[Engine]]:
+    """An engine by its factory, on the scripted model."""
+
+    @asynccontextmanager
+    async def running(capacity: int) -> AsyncIterator[Engine]:
+        engine = make(EngineConfig("scripted", capacity=capacity))
+        await engine.start()
+        try:
+            yield engine
+        finally:
+            await engine.close()
+
+    return running
+
+
+def remote(*, ours: bool) -> Callable[[int], AbstractAsyncContextManager[Engine]]:
+    """A client of a moshi-server, which may offer our own language."""
+
+    @asynccontextmanager
+    async def running(capacity: int) -> AsyncIterator[Engine]:
+        async with moshi_server(capacity, ours=ours) as (url, _):
+            engine = RemoteEngine(EngineConfig("remote", remote_url=url, remote_key=KEY))
+            await engine.start()
+            try:
+                yield engine
+            finally:
+                await engine.close()
+
+    return running
+
+
+CASES = {
+    "scripted": Case(started(scripted_engine), tones),
+    "process": Case(started(ProcessEngine), tones),
+    "remote-moshi-server": Case(remote(ours=False), tones),
+    "remote-offhook": Case(remote(ours=True), tones),
+}
+
+
+class TestContract(EngineContract):
+    """The contract, for each engine."""
+
+    @pytest.fixture(params=list(CASES.values()), ids=list(CASES))
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        case = request.param
+        assert isinstance(case, Case)
+        return case
