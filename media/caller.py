@@ -64,6 +64,7 @@ class Caller:
         self._channel.on("message", self._messages.put_nowait)
         self._channel.on("close", lambda: self._messages.put_nowait(None))
         self._connection.on("connectionstatechange", self._state_changed)
+        self._closing: asyncio.Task[None] | None = None
 
     async def offer(self) -> str:
         """The SDP to send, with every candidate in it."""
@@ -93,9 +94,11 @@ class Caller:
         self._channel.send(message)
 
     async def close(self) -> None:
-        """Hang up."""
-        await self._connection.close()
-        self._messages.put_nowait(None)
+        """Hang up. Closing twice is harmless, also while the first is under way and gets cancelled."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._connection.close())
+            self._messages.put_nowait(None)
+        await asyncio.shield(self._closing)
 
     def _state_changed(self) -> None:
         if self._connection.connectionState in ("failed", "closed"):

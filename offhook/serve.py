@@ -89,26 +89,27 @@ async def serve(config: Config) -> int:
         runner = Runner(app)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, config.host, config.port)
-            await site.start()
+            await listen(runner, config)
             print(greeting(config, runner, engine), flush=True)
             await signals.first.wait()
             print("Ending: live calls get their last words (once more to end at once).", flush=True)
             await until_first(app[SWITCHBOARD].drain(), signals.second)
         finally:
             await within(HASTY_BOUND if signals.second.is_set() else CLOSE_BOUND, runner.cleanup())
-    except EngineError as error:
+    except (EngineError, ConfigError) as error:
         print(f"offhook: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(
-            f"offhook: cannot listen on {config.host}:{config.port}: {error.strerror}. Set --host or --port.",
-            file=sys.stderr,
-        )
         return 1
     finally:
         await within(CLOSE_BOUND, engine.close())
     return 0
+
+
+async def listen(runner: web.AppRunner, config: Config) -> None:
+    """Open the port. Raises ConfigError when it cannot be had."""
+    try:
+        await web.TCPSite(runner, config.host, config.port).start()
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {config.host}:{config.port} ({error}): set --host or --port") from None
 
 
 class Signals:

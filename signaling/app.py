@@ -1,12 +1,12 @@
 """The one place where the parts are joined."""
 
-import importlib.resources
 import logging
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+import web as web_package
 from engine.base import Engine
 from signaling import http
 from signaling.auth import Auth, Origins
@@ -92,7 +92,7 @@ async def tokens(request: web.Request) -> web.Response:
 
 def web_files() -> dict[str, Path]:
     """The page's files by name: a fixed list, so that no path is ever made from a request."""
-    folder = Path(str(importlib.resources.files("web")))
+    folder = Path(web_package.__path__[0])
     return {
         path.name: path for path in sorted(folder.iterdir()) if path.suffix in {".html", ".css", ".js", ".ts", ".svg"}
     }

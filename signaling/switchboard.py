@@ -76,8 +76,9 @@ class Switchboard:
 
     async def drain(self) -> None:
         """Take no more sessions; let those that live say their last words; return once all have ended."""
+        if not self.draining:
+            log.info("draining live=%d", self.live)
         self.draining = True
-        log.info("draining live=%d", self.live)
         await asyncio.gather(*(session.drain() for session in list(self._live.values())))
         if self._tasks:
             await asyncio.wait(self._tasks)
