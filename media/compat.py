@@ -75,6 +75,12 @@ def answer_codecs(transceiver: RTCRtpTransceiver, formats: Iterable[Format]) -> 
     ]
 
 
+def consent_expired(connection: aioice.Connection) -> bool:
+    """Whether aioice closed by itself, as it does when its consent checks (RFC 7675) were not answered. True only
+    until somebody else has closed it too, so ask when the end is first heard of."""
+    return connection._closing
+
+
 def sever(connection: aioice.Connection) -> None:
     """Give the sockets back at once, without any goodbye."""
     for protocol in connection._protocols:

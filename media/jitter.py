@@ -5,6 +5,7 @@ through, and nothing is held back unless something before it is missing. A hole 
 becomes a `Gap`. The patience follows the reordering that was seen and falls back by itself.
 """
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TypeVar
@@ -48,20 +49,22 @@ class JitterBuffer:
         self._passed: OrderedDict[int, int] = OrderedDict()  # what was released: number -> timestamp
         self._given_up: OrderedDict[int, float] = OrderedDict()  # what was not: number -> when it was missed
         self._strays: list[Packet] = []
-        self._reach = 2 * shortest / MARGIN  # seconds of reordering seen, halved every HALF_LIFE
-        self._reach_at: float | None = None
+        self._learned = 2 * shortest / MARGIN  # seconds of reordering that were seen,
+        self._learned_at = 0.0  # and when
 
     @property
     def deadline(self) -> float | None:
         """When the hole in front of the waiting packets becomes a gap; None while nothing waits."""
         if not self._waiting:
             return None
-        return self._missed_since() + self._patience()
+        since = self._missed_since()
+        return since + min(max(self._reach(since) * MARGIN, self._shortest), self._longest)
 
     def put(self, packet: Packet, now: float) -> None:
         """Take a packet in. What is late or a duplicate is dropped and counted."""
         if self._next is None:
             self._begin(packet)
+            self._learned_at = now
         assert self._next is not None
         if packet.seq == self._next:
             self._learn_from_arrival(now)
@@ -161,18 +164,17 @@ class JitterBuffer:
     def _missed_since(self) -> float:
         return min(arrived for _, arrived in self._waiting.values())
 
-    def _patience(self) -> float:
-        return min(max(self._reach * MARGIN, self._shortest), self._longest)
-
     def _learn_from_arrival(self, now: float) -> None:
         if self._waiting:  # this packet closes a hole that others revealed
             self._learn(now - self._missed_since(), now)
 
     def _learn(self, reordering: float, now: float) -> None:
-        if self._reach_at is not None:
-            self._reach *= 0.5 ** ((now - self._reach_at) / HALF_LIFE)
-        self._reach = min(max(self._reach, reordering), self._longest)
-        self._reach_at = now
+        self._learned = min(max(self._reach(now), reordering), self._longest)
+        self._learned_at = now
+
+    def _reach(self, now: float) -> float:
+        """How far packets are out of order, in seconds: what was seen, as far as it is remembered."""
+        return self._learned * math.pow(0.5, (now - self._learned_at) / HALF_LIFE)
 
 
 def _remember(record: OrderedDict[int, V], seq: int, value: V) -> None:

@@ -159,6 +159,11 @@ class Peer:
         self._channel.send(message)
 
     @property
+    def has_channel(self) -> bool:
+        """Whether the offer has data channels at all; without them nothing should be sent."""
+        return self._offer is not None and self._offer.data is not None
+
+    @property
     def waiting(self) -> int:
         """Bytes sent that the caller has not acknowledged: how slow a reader it is."""
         return self._channel.waiting
@@ -268,10 +273,13 @@ class Peer:
             if self._patience is not None:
                 self._patience.cancel()
             self._changed.set()
-        elif state == "failed":
-            self._end("lost" if self._connected else "never_connected")
-        elif state == "closed":
-            self._end("hung_up" if self._connected else "never_connected")
+        elif state in ("failed", "closed"):
+            self._end(self._why() if self._connected else "never_connected")
+
+    def _why(self) -> Ending:
+        # When consent expires, DTLS ends with ICE, and which of the two aiortc tells of first is a matter of chance.
+        assert self._transceiver is not None
+        return "lost" if compat.consent_expired(compat.ice_connection(self._transceiver)) else "hung_up"
 
     def _end(self, ending: Ending) -> None:
         """The one way into the end: the first reason counts, what came is released, the connection closes."""

@@ -1,0 +1,256 @@
+"""Packets to frames, with the time in our hands."""
+
+import asyncio
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+
+from media.codecs import Format
+from media.events import Missed
+from media.frames import Frame
+from media.rtp import Arrival
+from media.track import LONGEST_DEBT, LONGEST_FILL, Track
+from tests.media.caller import FRAME, RATE, opus_packets, tone
+from tests.media.clock import FakeClock
+
+OPUS = Format(111, "opus", 48_000, 2)
+PCMU = Format(0, "PCMU", 8_000)
+G722 = Format(9, "G722", 8_000)
+PTIME = 960
+VOICE = opus_packets(tone(4.0))
+
+
+class Line:
+    """A track, its clock, and a sender of one 20 ms packet after another."""
+
+    def __init__(self, backlog: float = 60.0) -> None:
+        self.clock = FakeClock()
+        self.track = Track([OPUS, PCMU, G722], rate=RATE, frame_samples=FRAME, backlog=backlog, clock=self.clock)
+
+    def hear(self, index: int, *, at: int | None = None, payload: bytes | None = None, format: Format = OPUS) -> None:
+        """Packet number `index`, whose audio begins `at` packets from the start."""
+        ticks = PTIME * format.clock_rate // 48_000
+        timestamp = (4_294_900_000 + (index if at is None else at) * ticks) % 2**32
+        voice = VOICE[index % len(VOICE)] if payload is None else payload
+        self.track.receive(Arrival(7, format.payload_type, (65_530 + index) % 65_536, timestamp, voice))
+
+    def speak(self, indexes: Iterable[int]) -> None:
+        """Packets 20 ms apart."""
+        for index in indexes:
+            self.hear(index)
+            self.clock.advance(0.02)
+
+    def heard(self) -> list[Frame | Missed]:
+        """What came out so far."""
+        queue = aiter(self.track)
+        items = list(queue._items)
+        queue._items.clear()
+        queue._frames = 0
+        return items
+
+    def frames(self) -> list[Frame]:
+        return [item for item in self.heard() if isinstance(item, Frame)]
+
+
+def loudness(frames: list[Frame]) -> list[float]:
+    return [round(float(frame.pcm.std()), 2) for frame in frames]
+
+
+async def test_a_frame_comes_with_the_packet_that_completes_it() -> None:
+    line = Line()
+    for index in range(3):
+        line.hear(index)
+    assert line.heard() == []
+    line.hear(3)
+    (frame,) = line.frames()
+    assert frame.start == 0.0
+    assert frame.pcm.shape == (FRAME,)
+    assert frame.pcm.dtype == np.float32
+    line.speak(range(4, 100))
+    assert [frame.start for frame in line.frames()] == pytest.approx([0.08 * index for index in range(1, 25)])
+
+
+async def test_a_lost_packet_is_concealed_at_the_deadline() -> None:
+    line = Line()
+    line.speak([*range(5), *range(6, 12)])
+    frames = line.frames()
+    assert len(frames) == 3
+    assert min(loudness(frames)) > 0.1  # no hard silence anywhere
+    assert line.track.stats.lost == 1
+    assert line.track.stats.concealed_seconds == pytest.approx(0.02)
+
+
+async def test_a_long_loss_is_told_before_the_frames_after_it() -> None:
+    line = Line()
+    line.speak(range(8))
+    line.clock.advance(0.02)
+    line.hear(16)
+    line.clock.advance(0.2)
+    items = line.heard()
+    (missed,) = (item for item in items if isinstance(item, Missed))
+    assert (missed.start, missed.stop) == pytest.approx((0.16, 0.32))
+
+
+async def test_a_silence_that_was_not_sent_takes_its_time() -> None:
+    line = Line()
+    line.speak(range(4))
+    line.hear(4, at=24)  # 400 ms later by the sender's clock, at once by ours
+    line.hear(5, at=25)
+    line.hear(6, at=26)
+    line.hear(7, at=27)
+    frames = line.frames()
+    assert [frame.start for frame in frames] == pytest.approx([0.08 * index for index in range(7)])
+    assert loudness(frames) == [pytest.approx(0.17, abs=0.02), 0, 0, 0, 0, 0, pytest.approx(0.17, abs=0.02)]
+
+
+async def test_when_packets_stop_the_wall_clock_supplies_silence() -> None:
+    line = Line()
+    line.speak(range(4))
+    line.heard()
+    line.clock.advance(0.095)  # 115 ms since the last packet
+    assert line.frames() == []
+    line.clock.advance(0.010)
+    assert loudness(line.frames()) == [0.0]
+    line.clock.advance(0.8)
+    assert len(line.frames()) == 10
+
+
+async def test_supplied_silence_is_not_inserted_again() -> None:
+    line = Line()
+    line.speak(range(4))
+    line.clock.advance(2.98)  # the next packet is 3 s after the last
+    line.hear(4, at=153)
+    line.hear(5, at=154)
+    line.hear(6, at=155)
+    line.hear(7, at=156)
+    frames = line.frames()
+    assert frames[-1].start + 0.08 == pytest.approx(157 * 0.02, abs=0.08)
+    assert loudness(frames[1:-2]) == [0.0] * (len(frames) - 3)
+
+
+async def test_a_stall_costs_time_only_until_the_next_silence() -> None:
+    line = Line()
+    line.speak(range(4))
+    line.clock.advance(0.4)  # packets were held up, and come all at once
+    for index in range(4, 28):
+        line.hear(index)
+    held = line.track.stats.silent_seconds
+    assert held > 0.2
+    line.hear(28, at=78)  # then the caller is silent for a second
+    assert line.track.stats.silent_seconds == pytest.approx(1.0)  # of which the supplied part was already there
+
+
+async def test_a_jump_of_the_clock_fills_five_seconds_at_most() -> None:
+    line = Line()
+    line.speak(range(4))
+    line.hear(4, at=100_000)
+    assert line.track.stats.silent_seconds == LONGEST_FILL
+    assert len(line.frames()) == 1 + int(LONGEST_FILL / 0.08)
+
+
+async def test_a_hold_on_which_the_clock_stood_still_is_forgiven() -> None:
+    line = Line()
+    line.speak(range(4))
+    line.clock.advance(30.0)
+    line.speak(range(4, 8))  # goes on as if no time had passed
+    silent = line.track.stats.silent_seconds
+    line.hear(8, at=8 + 150)  # three seconds of silence, of which one is still owed
+    assert line.track.stats.silent_seconds - silent == pytest.approx(3.0 - LONGEST_DEBT)
+
+
+async def test_a_new_sender_goes_on_where_the_last_one_was() -> None:
+    line = Line()
+    line.speak(range(4))
+    for index in range(4):
+        line.track.receive(Arrival(99, 111, 10 + index, 5 + index * PTIME, VOICE[index]))
+    assert [frame.start for frame in line.frames()] == pytest.approx([0.0, 0.08])
+
+
+async def test_another_codec_takes_over_in_mid_call() -> None:
+    line = Line()
+    line.speak(range(4))
+    for index in range(4, 8):
+        line.hear(index, payload=bytes(range(160)), format=PCMU)
+    for index in range(8, 12):
+        line.hear(index, payload=bytes(range(160)), format=G722)
+    line.hear(3)  # a straggler does not switch back
+    frames = line.frames()
+    assert [frame.start for frame in frames] == pytest.approx([0.0, 0.08, 0.16])
+    assert min(loudness(frames)) > 0
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff" * 40, b"\x03", b"\x78\x00"])
+async def test_a_bad_payload_makes_nobody_deaf(payload: bytes) -> None:
+    line = Line()
+    line.speak(range(8))
+    for index in range(8, 12):
+        line.hear(index, payload=payload)
+    line.speak(range(12, 40))
+    line.clock.advance(0.2)
+    assert loudness(line.frames())[-3] == pytest.approx(0.17, abs=0.02)
+
+
+async def test_packets_of_no_codec_keep_their_place_in_the_sequence() -> None:
+    line = Line()
+    line.speak(range(4))
+    line.track.receive(Arrival(7, 126, (65_530 + 4) % 65_536, 0, b"\x01\x0a\x00\xa0"))
+    line.speak(range(5, 9))
+    assert line.track.stats.lost == 0
+    line.track.receive(Arrival(8, 126, 0, 0, b"\x01"))  # and begin nothing
+    assert line.track.stats.received == 9
+
+
+async def test_the_oldest_audio_gives_way_and_is_told() -> None:
+    line = Line(backlog=0.16)
+    line.speak(range(20))
+    missed, *frames = line.heard()
+    assert isinstance(missed, Missed)
+    assert (missed.start, missed.stop) == pytest.approx((0.0, 0.24))
+    assert [frame.start for frame in frames] == pytest.approx([0.24, 0.32])
+    assert line.track.stats.dropped_seconds == pytest.approx(0.24)
+
+
+async def test_the_last_packets_are_delivered() -> None:
+    line = Line()
+    line.speak([0, 1, 2, 3, 4, 6])
+    drained = asyncio.create_task(line.track.drain())
+    await asyncio.sleep(0)
+    line.clock.advance(0.1)
+    line.hear(7)
+    line.clock.advance(0.19)
+    assert not drained.done()
+    line.clock.advance(0.02)
+    await asyncio.wait_for(drained, 1)
+    frames = [item async for item in line.track]
+    assert len(frames) == 2
+    line.hear(8)  # too late
+    assert line.clock.waiting() == []
+
+
+async def test_a_caller_who_goes_on_sending_is_drained_in_a_second() -> None:
+    line = Line()
+    line.speak(range(4))
+    drained = asyncio.create_task(line.track.drain())
+    await asyncio.sleep(0)
+    line.speak(range(4, 53))
+    assert not drained.done()
+    line.speak(range(53, 56))
+    await asyncio.wait_for(drained, 1)
+
+
+async def test_draining_a_track_that_heard_nothing_ends_it() -> None:
+    line = Line()
+    await asyncio.wait_for(line.track.drain(), 1)
+    assert [item async for item in line.track] == []
+
+
+async def test_no_timer_is_made_for_every_packet() -> None:
+    line = Line()
+    made = 0
+    for index in range(100):
+        before = len(line.clock.timers)
+        line.hear(index)
+        made += len(line.clock.timers) - before
+        line.clock.advance(0.02)
+    assert made <= 2
