@@ -295,7 +295,7 @@ class Session:
     # Time
 
     async def _keep_time(self) -> None:
-        while True:
+        while self.state != "ended":
             deadline = min(self._deadlines(), key=lambda deadline: deadline.when)
             if deadline.when <= self._clock():
                 await self._meet(deadline)

@@ -1,13 +1,13 @@
 """Several async iterators as one."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def merge(main: AsyncIterator[T], *others: AsyncIterator[T]) -> AsyncIterator[T]:
+async def merge(main: AsyncIterator[T], *others: AsyncIterator[T]) -> AsyncGenerator[T, None]:
     """The items of all sources as they come. Ends when `main` does; an error of any source is raised."""
     pending: dict[asyncio.Task[T], AsyncIterator[T]] = {_next(source): source for source in (main, *others)}
     try:
@@ -33,5 +33,4 @@ def _next(source: AsyncIterator[T]) -> "asyncio.Task[T]":
     async def step() -> T:
         return await anext(source)
 
-    coroutine: Any = step()
-    return asyncio.create_task(coroutine)
+    return asyncio.create_task(step())
