@@ -21,7 +21,7 @@ export interface ClientOptions {
   token?: string;
   /** How the microphone is opened; `VOICE` when left out. */
   constraints?: MediaTrackConstraints;
-  /** How a lost connection is tried again: at most `attempts` times, first after `first` seconds, then doubling up to `most`. */
+  /** How a lost connection is tried again: `attempts` times (20), after `first` seconds (0.5), doubling up to `most` (8). */
   reconnect?: { attempts?: number; first?: number; most?: number };
 
   /** For tests, each in place of what the browser has. */

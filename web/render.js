@@ -53,7 +53,7 @@ export class TranscriptView {
     const row = element('li', 'utterance', { part: 'utterance' });
     const text = element('p', 'text', {});
     text.append(words);
-    row.append(time, text);
+    row.append(time, text, '\n'); // drawn nowhere; it keeps utterances apart in the text
     this.#list.append(row);
     return { words, shown: 0 };
   }

@@ -78,7 +78,7 @@ const SESSION_GONE = new Set(['unknown_session', 'drain', 'draining', 'engine_do
  * @param {number} [limit] How many times in a row a lost connection is tried again.
  * @returns {Call}
  */
-export function newCall(limit = 12) {
+export function newCall(limit = 20) {
   return {
     phase: 'idle',
     session: null,
@@ -98,7 +98,7 @@ export function newCall(limit = 12) {
  * @param {number} random Within [0, 1).
  * @param {{first?: number, most?: number}} [pace]
  */
-export function backoff(attempt, random, { first = 0.5, most = 15 } = {}) {
+export function backoff(attempt, random, { first = 0.5, most = 8 } = {}) {
   return Math.min(most, first * 2 ** (attempt - 1)) * (0.5 + random / 2);
 }
 

@@ -187,7 +187,7 @@ test('what a phase does not know is ignored', () => {
 });
 
 test('back-off doubles, is bounded, and is spread over half of itself', () => {
-  assert.deepEqual([1, 2, 3, 10].map((attempt) => backoff(attempt, 0.999999).toFixed(2)), ['0.50', '1.00', '2.00', '15.00']);
+  assert.deepEqual([1, 2, 3, 10].map((attempt) => backoff(attempt, 0.999999).toFixed(2)), ['0.50', '1.00', '2.00', '8.00']);
   assert.equal(backoff(3, 0), 1);
   assert.equal(backoff(9, 0, { first: 1, most: 4 }), 2);
 });
