@@ -136,8 +136,9 @@ class Track:
     async def drain(self) -> None:
         """The caller says no more: take what is still under way (quiet for 200 ms, at most 1 s), then end."""
         if self._stop_at is None:
-            self._stop_at = self._clock.time() + LONGEST_DRAIN
-            self._tick()
+            self._heard = self._clock.time()
+            self._stop_at = self._heard + LONGEST_DRAIN
+            self._arm()
         await self._ended.wait()
 
     def end(self) -> None:

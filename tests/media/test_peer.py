@@ -1,11 +1,19 @@
 """A peer with a real client on the other side."""
 
 import asyncio
+import threading
+from dataclasses import replace
 
 import numpy as np
+import psutil
+import pytest
 
+from media import compat
+from media.errors import BadCandidate, BadOffer, NeverConnected
+from media.events import Missed
 from media.frames import Frame
-from tests.media.caller import FRAME, Caller, new_peer, opus_packets, tone
+from tests.media.caller import FRAME, SETTINGS, Caller, new_peer, opus_packets, rtp, tone
+from tests.media.offers import FFMPEG
 
 
 async def test_a_caller_is_heard_and_answered() -> None:
@@ -28,3 +36,163 @@ async def test_a_caller_is_heard_and_answered() -> None:
     assert await asyncio.wait_for(peer.lost(), 2) == "hung_up"
     await peer.close()
     assert not peer.abandoned
+
+
+async def test_nothing_is_left_of_a_hundred_offers() -> None:
+    process = psutil.Process()
+    settings = replace(SETTINGS, connect_timeout=0.3)
+    async with Caller() as caller:
+        offer = await caller.offer()
+        await new_peer().close()
+        before = process.num_fds(), threading.active_count()
+        tasks = len(asyncio.all_tasks())
+        peers = [new_peer(settings) for _ in range(100)]
+        for peer in peers:
+            await peer.answer(offer)
+        for peer in peers[:10]:
+            await peer.close()
+        assert {await asyncio.wait_for(peer.lost(), 5) for peer in peers[10:]} == {"never_connected"}
+        for peer in peers:
+            await peer.close()
+        await asyncio.sleep(0.05)  # aioice's loops look every 20 ms whether they are over
+        assert (process.num_fds(), threading.active_count()) == before
+        assert len(asyncio.all_tasks()) == tasks
+        assert not any(peer.abandoned for peer in peers)
+
+
+async def test_an_offer_that_never_connects_ends() -> None:
+    peer = new_peer(replace(SETTINGS, connect_timeout=0.1))
+    async with Caller() as caller:
+        await peer.answer(await caller.offer())
+        with pytest.raises(NeverConnected):
+            await asyncio.wait_for(peer.connected(), 3)
+    assert await peer.lost() == "never_connected"
+    assert [item async for item in peer.frames()] == []
+
+
+async def test_a_refused_offer_leaves_nothing_to_close() -> None:
+    peer = new_peer()
+    with pytest.raises(BadOffer):
+        await peer.answer("v=0")
+    await peer.close()
+    assert await peer.lost() == "closed"
+
+
+async def test_candidates_may_come_later() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        offer = await caller.offer()
+        lines = [line for line in offer.splitlines() if line.startswith("a=candidate")]
+        bare = "".join(line + "\r\n" for line in offer.splitlines() if "candidate" not in line)
+        await caller.accept(await peer.answer(bare))
+        assert [candidate async for candidate in peer.candidates()] == [None]
+        await peer.add_candidate({"candidate": "", "sdpMid": "0"})
+        for line in lines:
+            await peer.add_candidate({"candidate": line.removeprefix("a="), "sdpMid": "0", "sdpMLineIndex": 0})
+        await peer.add_candidate(None)
+        await asyncio.wait_for(peer.connected(), 3)
+    await peer.close()
+    await peer.add_candidate({"candidate": lines[0]})  # too late, and harmless
+
+
+@pytest.mark.parametrize("candidate", [{}, {"candidate": 7}, {"candidate": "candidate:x"}])
+async def test_a_candidate_that_cannot_be_read_is_bad(candidate: dict[str, object]) -> None:
+    peer = new_peer()
+    await peer.answer(FFMPEG)
+    with pytest.raises(BadCandidate):
+        await peer.add_candidate(candidate)
+    await peer.close()
+
+
+async def test_a_candidate_before_an_offer_is_bad() -> None:
+    peer = new_peer()
+    with pytest.raises(BadCandidate):
+        await peer.add_candidate({"candidate": "candidate:1 1 udp 1 192.0.2.1 5000 typ host"})
+    await peer.close()
+
+
+async def test_candidates_of_no_use_are_ignored_and_the_others_counted() -> None:
+    peer = new_peer()
+    await peer.answer(FFMPEG)
+    remote = compat.ice_connection(peer._transceiver)._remote_candidates if peer._transceiver else []
+    for text in ("1 1 udp 1 x.local 5000 typ host", "1 1 udp 1 169.254.169.254 80 typ host"):
+        await peer.add_candidate({"candidate": f"candidate:{text}"})
+    old = {"candidate": "candidate:1 1 udp 1 192.0.2.1 5000 typ host", "usernameFragment": "another"}
+    await peer.add_candidate(old)
+    assert remote == []
+    for port in range(1, 100):
+        await peer.add_candidate({"candidate": f"candidate:1 1 udp 1 192.0.2.1 {port} typ host"})
+    assert len(remote) == 32
+    await peer.close()
+
+
+async def test_a_caller_whose_consent_expires_is_lost_and_its_audio_is_read() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        await caller.play(opus_packets(tone(0.1)))
+        caller.channel.send("that was all")
+        await anext(peer.messages())
+        assert peer._transceiver is not None
+        await compat.ice_connection(peer._transceiver).close()  # as aioice does after six checks without an answer
+        assert await asyncio.wait_for(peer.lost(), 2) == "lost"
+        assert len([item async for item in peer.frames()]) == 2
+        assert [message async for message in peer.messages()] == []
+        await peer.close()
+
+
+async def test_a_close_that_does_not_return_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.peer.CLOSE_TIMEOUT", 0.05)
+    process = psutil.Process()
+    before = process.num_fds()
+    peer = new_peer()
+    await peer.answer(FFMPEG)
+    assert peer._transceiver is not None
+    monkeypatch.setattr(peer._transceiver, "stop", asyncio.Event().wait)
+    await asyncio.wait_for(peer.close(), 1)
+    assert peer.abandoned
+    await asyncio.sleep(0)
+    assert process.num_fds() == before
+
+
+async def test_a_caller_that_went_on_hold_is_heard_after_it() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        voice = opus_packets(tone(0.4))
+        await caller.play(voice[:10], pace=0.005)
+        await asyncio.sleep(0.5)
+        heard = peer.heard
+        for index in range(10, 20):  # the sender's clock went on meanwhile
+            await caller.send(rtp(index, (index + 25) * 960, voice[index]))
+        await peer.finish()
+        frames = [item async for item in peer.frames() if isinstance(item, Frame)]
+        assert peer.heard > heard
+        assert frames[-1].start == pytest.approx(0.9 - 0.08, abs=0.1)
+        await peer.close()
+
+
+async def test_packets_out_of_order_are_put_in_order() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        voice = opus_packets(tone(0.8))
+        order = [0, *(index ^ 1 for index in range(2, 40))]
+        for index in order:
+            await caller.send(rtp(index, index * 960, voice[index]))
+        await peer.finish()
+        assert (peer.stats.received, peer.stats.lost, peer.stats.late) == (39, 1, 0)
+        await peer.close()
+
+
+async def test_an_unread_call_keeps_two_seconds() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        await caller.play(opus_packets(tone(4.0)))
+        await peer.finish()
+        items = [item async for item in peer.frames()]
+        assert isinstance(items[0], Missed)
+        assert (items[0].start, items[0].stop) == pytest.approx((0.0, 2.0))
+        assert len(items) == 26
+        await peer.close()

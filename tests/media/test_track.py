@@ -241,7 +241,10 @@ async def test_a_caller_who_goes_on_sending_is_drained_in_a_second() -> None:
 
 async def test_draining_a_track_that_heard_nothing_ends_it() -> None:
     line = Line()
-    await asyncio.wait_for(line.track.drain(), 1)
+    drained = asyncio.create_task(line.track.drain())
+    await asyncio.sleep(0)
+    line.clock.advance(0.21)
+    await asyncio.wait_for(drained, 1)
     assert [item async for item in line.track] == []
 
 

@@ -1,0 +1,290 @@
+"""The contract with aiortc's and aioice's private parts: each hook still bites, and what it replaces is still there.
+
+When one of these fails after an update, read media/compat.py and the new source before anything else.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, cast
+
+import aioice.ice
+import pytest
+from aiortc import RTCPeerConnection, RTCRtpReceiver
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtcsctptransport import RTCSctpTransport
+from aiortc.rtp import RtcpPacket, RtcpRrPacket
+
+from media import compat
+from media.codecs import Format
+from media.errors import NoPort
+from media.ice import IceServer, Sockets
+from media.peer import Peer, PeerSettings
+from media.rtp import Arrival
+from tests.media.caller import SETTINGS, Caller, new_peer, opus_packets, rtp, tone
+from tests.media.offers import FFMPEG
+
+
+def test_the_versions_are_those_that_were_read() -> None:
+    assert (version("aiortc"), version("aioice")) == ("1.16.0", "0.13.0")
+
+
+@pytest.mark.parametrize(
+    ("owner", "names"),
+    [
+        (aioice.ice.Connection, "gather_candidates _remote_candidates_expected _pair_remote_candidate sort_check_list"),
+        (RTCDtlsTransport, "_handle_rtp_data _handle_rtcp_data _register_rtp_receiver"),
+        (RTCRtpReceiver, "receive _run_rtcp"),
+        (RTCSctpTransport, "_data_channel_receive _receive_data_chunk _receive_sack_chunk _get_inbound_stream"),
+        (StreamStatistics, "jitter add"),
+        (aioice.ice, "server_reflexive_candidate relayed_candidate get_host_addresses StunProtocol"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_hooked_exists(owner: Any, names: str) -> None:
+    for name in names.split():
+        assert callable(getattr(owner, name)) or isinstance(getattr(owner, name), property), name
+
+
+async def test_what_is_read_exists() -> None:
+    connection, transceiver = compat.open_connection([])
+    ice, receiver = compat.ice_connection(transceiver), transceiver.receiver
+    for name in ("_protocols", "_local_candidates", "_local_candidates_start", "_local_candidates_end"):
+        assert isinstance(getattr(ice, name), list | bool), name
+    for name in ("_remote_candidates", "_closing", "stun_server", "turn_server", "turn_username", "turn_password"):
+        assert hasattr(ice, name), name
+    for name in ("turn_ssl", "turn_transport"):
+        assert hasattr(ice, name), name
+    for name in ("__remote_streams", "__started", "__rtcp_task"):
+        assert hasattr(receiver, f"_RTCRtpReceiver{name}"), name
+    assert isinstance(receiver.transport._rtp_router.ssrc_table, dict)
+    assert hasattr(transceiver, "_codecs")
+    await connection.close()
+
+
+async def test_no_server_is_asked_that_was_not_named() -> None:
+    connection, transceiver = compat.open_connection([])
+    ice = compat.ice_connection(transceiver)
+    assert ice.stun_server is None
+    assert ice.turn_server is None
+    await connection.close()
+
+
+async def test_audio_and_data_share_one_transport_and_no_thread_decodes() -> None:
+    threads = threading.active_count()
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        connection = peer._connection
+        assert isinstance(connection, RTCPeerConnection)
+        assert connection.sctp is not None
+        assert connection.sctp.transport is connection.getTransceivers()[0].receiver.transport
+        await caller.play(opus_packets(tone(0.2)))
+        await anext(peer.frames())
+        assert threading.active_count() == threads
+        await peer.close()
+
+
+# Candidates
+
+
+async def gathered(sockets: Sockets, *servers: IceServer) -> tuple[list[str], Peer]:
+    peer = Peer(replace(SETTINGS, sockets=sockets, servers=servers), rate=24_000, frame_samples=1_920)
+    answer = await peer.answer(FFMPEG)
+    return [line for line in answer.splitlines() if "candidate" in line], peer
+
+
+async def test_ports_come_from_the_range_and_run_out() -> None:
+    sockets = Sockets(ports=(41_000, 41_002), addresses=("127.0.0.1",))
+    peers, ports = [], set()
+    for _ in range(3):
+        lines, peer = await gathered(sockets)
+        peers.append(peer)
+        ports.add(int(lines[0].split()[5]))
+    assert ports == {41_000, 41_001, 41_002}
+    with pytest.raises(NoPort):
+        await gathered(sockets)
+    await peers.pop().close()
+    _, peer = await gathered(sockets)  # a port that was given back is used again
+    for other in (peer, *peers):
+        await other.close()
+
+
+async def test_loopback_is_offered_only_when_asked_for() -> None:
+    for loopback in (False, True):
+        lines, peer = await gathered(Sockets(loopback=loopback))
+        assert any(" 127.0.0.1 " in line for line in lines) == loopback
+        await peer.close()
+
+
+async def test_the_public_address_is_told_instead_of_ours() -> None:
+    lines, peer = await gathered(Sockets(addresses=("127.0.0.1",), public_address="203.0.113.5"))
+    assert " 203.0.113.5 " in lines[0]
+    assert "127.0.0.1" not in "".join(lines)
+    await peer.close()
+
+
+async def test_a_dead_stun_server_delays_nothing() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        server = IceServer((f"stun:127.0.0.1:{silent.getsockname()[1]}",))
+        began = asyncio.get_running_loop().time()
+        lines, peer = await gathered(Sockets(), server)
+        assert asyncio.get_running_loop().time() - began < 0.5
+        assert lines
+        assert "a=end-of-candidates" not in lines
+        async with Caller() as caller:
+            other = Peer(replace(SETTINGS, servers=(server,)), rate=24_000, frame_samples=1_920)
+            await asyncio.wait_for(caller.call(other), 3)
+            await other.close()
+        await peer.close()
+
+
+class StunServer(asyncio.DatagramProtocol):
+    """Answers every binding request with one public address."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        request = aioice.stun.parse_message(data)
+        response = aioice.stun.Message(
+            message_method=request.message_method,
+            message_class=aioice.stun.Class.RESPONSE,
+            transaction_id=request.transaction_id,
+        )
+        response.attributes["XOR-MAPPED-ADDRESS"] = ("203.0.113.9", 40_000)
+        self.transport.sendto(bytes(response), address)
+
+
+async def test_a_server_reflexive_candidate_is_trickled() -> None:
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(StunServer, local_addr=("127.0.0.1", 0))
+    server = IceServer((f"stun:127.0.0.1:{transport.get_extra_info('sockname')[1]}",))
+    sockets = Sockets(addresses=("127.0.0.1",))
+    _, peer = await gathered(sockets, server)
+    async with asyncio.timeout(3):
+        told = [candidate async for candidate in peer.candidates()]
+    assert told[-1] is None
+    assert told[0] is not None
+    assert "203.0.113.9 40000 typ srflx" in str(told[0]["candidate"])
+    assert (told[0]["sdpMid"], told[0]["sdpMLineIndex"]) == ("0", 0)
+    await peer.close()
+
+    whole = Peer(PeerSettings(sockets=sockets, servers=(server,)), rate=24_000, frame_samples=1_920)
+    assert "typ srflx" in await whole.gathered_answer(FFMPEG)
+    await whole.close()
+    transport.close()
+
+
+# Packets
+
+
+async def test_receiver_reports_are_sent_and_tell_the_loss() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        reports: asyncio.Queue[RtcpRrPacket] = asyncio.Queue()
+        sender: Any = caller.connection.getTransceivers()[0].sender.transport
+
+        async def spy(data: bytes) -> None:
+            for packet in RtcpPacket.parse(data):
+                if isinstance(packet, RtcpRrPacket):
+                    reports.put_nowait(packet)
+
+        sender._handle_rtcp_data = spy
+        voice = opus_packets(tone(0.2))
+        for index in (0, 1, 2, 4, 6, 7):
+            await caller.send(rtp(index, index * 960, voice[index]))
+        report = await asyncio.wait_for(reports.get(), 3)
+        assert [(info.ssrc, info.packets_lost, info.highest_sequence) for info in report.reports] == [(1234, 2, 7)]
+        await peer.close()
+
+
+async def test_only_eight_senders_are_heard_and_the_close_returns() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        for ssrc in range(300):
+            await caller.send(rtp(1, 2**32 - 1 if ssrc % 2 else 0, b"\x78\x00", ssrc=ssrc))
+        await caller.play(opus_packets(tone(0.02)))
+        assert peer._transceiver is not None
+        streams = vars(peer._transceiver.receiver)["_RTCRtpReceiver__remote_streams"]
+        caller.channel.send("all has come")
+        await anext(peer.messages())
+        assert len(streams) == compat.MOST_SENDERS
+        await asyncio.wait_for(peer.close(), 2)
+        assert not peer.abandoned
+
+
+def test_a_leaping_clock_still_fits_a_report() -> None:
+    statistics = compat._Statistics(48_000)
+    for index in range(200):
+        arrival: Any = Arrival(1, 111, index, (2**32 - 1) * (index % 2), b"")
+        statistics.add(arrival)
+    struct.pack("!L", statistics.jitter)
+
+
+async def test_the_answer_names_every_codec_of_the_offer_that_we_know() -> None:
+    connection, transceiver = compat.open_connection([])
+    compat.answer_codecs(transceiver, [Format(35, "opus", 48_000, 2), Format(0, "PCMU", 8_000)])
+    assert [(codec.payloadType, codec.name, codec.parameters) for codec in transceiver._codecs] == [
+        (35, "opus", {"minptime": 10, "useinbandfec": 1}),
+        (0, "PCMU", {}),
+    ]
+    await connection.close()
+
+
+# Data channels
+
+
+async def test_a_fifth_channel_is_not_opened() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        for label in "abcdef":
+            caller.connection.createDataChannel(label)
+        caller.channel.send("after them")
+        await anext(peer.messages())
+        assert peer._connection is not None
+        assert peer._connection.sctp is not None
+        assert len(peer._connection.sctp._data_channels) == 4
+        await peer.close()
+
+
+@pytest.mark.parametrize("size", [16_385, 500_000])
+async def test_a_message_that_is_too_long_closes_its_channel(size: int) -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        closed = asyncio.Event()
+        caller.channel.on("close", closed.set)
+        sctp: Any = caller.connection.sctp
+        sctp._remote_max_message_size = 0  # a client that does not keep to what the answer says
+        caller.channel.send("x" * size)
+        await asyncio.wait_for(closed.wait(), 5)
+        assert peer._connection is not None
+        assert peer._connection.connectionState == "connected"
+        inbound: Any = peer._connection.sctp
+        assert all(
+            sum(len(part.user_data) for part in stream.reassembly) <= 65_536
+            for stream in inbound._inbound_streams.values()
+        )
+        await peer.close()
+
+
+async def test_text_that_is_none_costs_the_channel_and_not_the_call() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        closed = asyncio.Event()
+        caller.channel.on("close", closed.set)
+        sctp: Any = caller.connection.sctp
+        await sctp._send(caller.channel.id, 51, b"\xff\xfe")  # 51: a string
+        await asyncio.wait_for(closed.wait(), 3)
+        assert peer._connection is not None
+        assert peer._connection.connectionState == "connected"
+        await peer.close()
