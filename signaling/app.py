@@ -39,6 +39,7 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
     app.router.add_get("/v1/sessions/{id}/events", ListenerDoor(switchboard).handle, allow_head=False)
     app.router.add_routes(WhipDoor(switchboard, peers).routes())
+    app.router.add_route("OPTIONS", "/{path:.*}", http.preflight)
     for name, path in web_files().items():
         app.router.add_get(f"/{name}", serve_file(path))
     app.on_shutdown.append(drain)

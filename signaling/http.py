@@ -145,6 +145,17 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers["Vary"] = "Origin"
 
 
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "OPTIONS, GET, POST, PATCH, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Last-Event-ID",
+}
+
+
+async def preflight(request: web.Request) -> web.Response:
+    """What a page of another origin may send (a CORS preflight); `add_headers` says to which origins."""
+    return web.Response(status=204, headers=PREFLIGHT)
+
+
 class PatientHandler(RequestHandler):
     """aiohttp's connection, with a deadline for the request header, which aiohttp leaves open to a slow sender."""
 

@@ -9,6 +9,7 @@ from engine.base import Engine
 from signaling.auth import Caller
 from signaling.config import Config, is_loopback
 from signaling.errors import Draining, TooMany, UnknownSession
+from signaling.eventlog import EventLog
 from signaling.limits import RateLimit
 from signaling.session import Limits, Session, Ticket
 
@@ -36,7 +37,7 @@ class Switchboard:
         self._per_address_limit = config.sessions_per_address
         self._per_address: Counter[str] = Counter()
         self._live: dict[str, Session] = {}
-        self._ended: OrderedDict[str, Session] = OrderedDict()
+        self._ended: OrderedDict[str, EventLog] = OrderedDict()
         self._tasks: set[asyncio.Task[str]] = set()
 
     @property
@@ -60,12 +61,13 @@ class Switchboard:
         log.info("opened session=%s live=%d", session.ref, self.live)
         return session
 
-    def find(self, id: str) -> Session:
-        """The session with this id, live or ended less than ENDED_KEPT ago. Raises UnknownSession."""
-        session = self._live.get(id) or self._ended.get(id)
-        if session is None:
-            raise UnknownSession("There is no session with this id, or it has ended.")
-        return session
+    def transcript(self, id: str) -> EventLog:
+        """The log of the session with this id, live or ended less than ENDED_KEPT ago. Raises UnknownSession."""
+        if id in self._live:
+            return self._live[id].log
+        if id in self._ended:
+            return self._ended[id]
+        raise UnknownSession("There is no session with this id, or it has ended.")
 
     def resume(self, id: str, token: str) -> Session:
         """The live session with this id, if `token` is its own. Raises UnknownSession."""
@@ -100,7 +102,7 @@ class Switchboard:
             log.error("failed session=%s", session.ref, exc_info=error)
 
     def _keep_ended(self, session: Session) -> None:
-        self._ended[session.id] = session
+        self._ended[session.id] = session.log  # and nothing else: peers and decoders are heavy
         if len(self._ended) > ENDED_AT_MOST:
             self._ended.popitem(last=False)
         asyncio.get_running_loop().call_later(ENDED_KEPT, self._ended.pop, session.id, None)

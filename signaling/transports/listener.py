@@ -7,8 +7,8 @@ from aiohttp import web
 from media.errors import SlowReader
 from signaling.dialects.native import Native
 from signaling.errors import BadMessage
+from signaling.eventlog import EventLog
 from signaling.http import caller
-from signaling.session import Session
 from signaling.switchboard import Switchboard
 
 KEEP_ALIVE = 15.0  # seconds between comments when nothing is said, so that proxies keep the connection
@@ -25,15 +25,15 @@ class ListenerDoor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The transcript so far, then events as they come, until the session ends."""
         caller(request)
-        return await listen(request, self._switchboard.find(request.match_info["id"]))
+        return await listen(request, self._switchboard.transcript(request.match_info["id"]))
 
 
-async def listen(request: web.Request, session: Session) -> web.StreamResponse:
-    """Write the session's events after Last-Event-ID; a reader who does not read is let go."""
+async def listen(request: web.Request, transcript: EventLog) -> web.StreamResponse:
+    """Write a session's events after Last-Event-ID; a reader who does not read is let go."""
     after = _last_event_id(request)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     await response.prepare(request)
-    events = session.log.read(after)
+    events = transcript.read(after)
     waiting = asyncio.ensure_future(anext(events, None))
     try:
         while True:

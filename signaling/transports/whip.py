@@ -12,7 +12,7 @@ from media.sdp import check_offer
 from signaling import sdpfrag
 from signaling.dialects.native import Native
 from signaling.errors import UnknownSession
-from signaling.http import caller, read_text
+from signaling.http import PREFLIGHT, caller, read_text
 from signaling.session import Session
 from signaling.switchboard import Switchboard
 from signaling.transports.listener import listen
@@ -55,13 +55,7 @@ class WhipDoor:
 
     async def options(self, request: web.Request) -> web.Response:
         """What may be sent here; browsers ask without credentials before they POST."""
-        headers = {
-            "Accept-Post": SDP_TYPE,
-            "Accept-Patch": sdpfrag.CONTENT_TYPE,
-            "Access-Control-Allow-Methods": "OPTIONS, GET, POST, PATCH, DELETE",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
-        }
-        return web.Response(headers=headers)
+        return web.Response(headers={**PREFLIGHT, "Accept-Post": SDP_TYPE, "Accept-Patch": sdpfrag.CONTENT_TYPE})
 
     async def nothing(self, request: web.Request) -> web.Response:
         """RFC 9725, section 4.1: GET and HEAD are reserved and carry no content."""
@@ -118,7 +112,7 @@ class WhipDoor:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """The transcript, for those who have no data channel."""
         caller(request)
-        return await listen(request, self._switchboard.find(request.match_info["id"]))
+        return await listen(request, self._switchboard.transcript(request.match_info["id"]))
 
     def _find(self, request: web.Request) -> Resource:
         caller(request)
