@@ -9,6 +9,8 @@ spells it differently is aligned with it, so that the words after it are neither
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+HELD_BACK = 1  # words
+
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
@@ -24,7 +26,7 @@ class Agreement:
     `held_back`: how many words at the end of a hypothesis cannot settle, since their audio may be incomplete.
     """
 
-    def __init__(self, held_back: int = 1) -> None:
+    def __init__(self, held_back: int = HELD_BACK) -> None:
         self._held_back = held_back
         self._settled: list[str] = []
         self._tail: list[str] = []
@@ -69,7 +71,7 @@ def continuation(settled: Sequence[str], hypothesis: Sequence[str]) -> int:
     """Where in `hypothesis` the words after the settled ones begin.
 
     The prefix that is closest to the settled words by edit distance stands for them; of equally close ones, the one
-    whose length is nearest to theirs.
+    that ends with the same word, and then the one whose length is nearest to theirs.
     """
     distances = list(range(len(hypothesis) + 1))  # of the settled words so far to each prefix of the hypothesis
     for row, word in enumerate(settled, start=1):
@@ -78,4 +80,8 @@ def continuation(settled: Sequence[str], hypothesis: Sequence[str]) -> int:
             substituted = diagonal + (word != other)
             diagonal = distances[column]
             distances[column] = min(substituted, diagonal + 1, distances[column - 1] + 1)
-    return min(range(len(distances)), key=lambda k: (distances[k], abs(k - len(settled))))
+
+    def cost(length: int) -> tuple[int, bool, int]:
+        return distances[length], hypothesis[:length][-1:] != settled[-1:], abs(length - len(settled))
+
+    return min(range(len(distances)), key=cost)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.agreement import Agreed, Agreement
+from engine.agreement import HELD_BACK, Agreed, Agreement
 from engine.base import PCM, SAMPLE_RATE
 from engine.events import Event, Mark, Partial, Pause, Word, WordEnd
 from engine.utterances import HOP_SECONDS, Utterance, Utterances
@@ -18,6 +18,10 @@ from engine.utterances import HOP_SECONDS, Utterance, Utterances
 HOP = round(HOP_SECONDS * SAMPLE_RATE)  # 768 samples
 LEAD = 16  # hops of audio heard again before new ones, so that the detector has forgotten what it heard in between
 INAUDIBLE = 0.001  # full scale; -60 dBFS: no voice is in audio that never gets louder
+
+# Set behind speech that is cut off: a model that hears no end to it makes one up ("Ever tried, ever tried,").
+# A revision goes without it, since there it would end every sentence early.
+SILENCE = np.zeros(round(0.2 * SAMPLE_RATE), np.float32)
 
 
 class Ears(Protocol):
@@ -48,8 +52,9 @@ class Listener:
     the voice of its utterance. They never go backwards, and lie within the utterance.
     """
 
-    def __init__(self, ears: Ears) -> None:
+    def __init__(self, ears: Ears, held_back: int = HELD_BACK) -> None:
         self._ears = ears
+        self._held_back = held_back
         self._marks: list[Told] = []
         self._tail = ""  # the Partial that was told last
         self._time = 0.0  # the end of the last word
@@ -57,7 +62,7 @@ class Listener:
         self._audio_from = self._origin = 0  # the position of the buffer's first sample; of hop 0
         self._hops = 0  # how many were looked at
         self._utterances = Utterances()
-        self._agreement = Agreement()
+        self._agreement = Agreement(self._held_back)
 
     @property
     def marked(self) -> bool:
@@ -89,17 +94,14 @@ class Listener:
 
     def flush(self) -> list[Event]:
         """Say everything that was heard, now; the utterance goes on behind it. Marks that wait are told."""
-        utterance = self._utterances.open
-        events: list[Event] = []
-        if utterance and utterance.voiced_to > utterance.voiced_from:
-            hypothesis = self._ears.words(self._cut(utterance.start))
-            events = self._tell(utterance, hypothesis, self._agreement.conclude(hypothesis))
-        return events + self._release(everything=True)
+        return self._speak_up() + self._release(everything=True)
 
     def finish(self) -> list[Event]:
-        """The last words, and the end of the utterance that was open."""
+        """The last words, the end of the utterance that was open, the marks that wait."""
+        events = self._speak_up()
         closed = self._utterances.close(paused=True)
-        events = self._conclude(closed, to_the_end=True) if closed else []
+        if closed:
+            events += self._end(closed)
         return events + self._release(everything=True)
 
     def clear(self, position: int) -> list[Event]:
@@ -108,7 +110,7 @@ class Listener:
         self._audio_from = self._origin = position
         self._hops = 0
         self._utterances = Utterances()
-        self._agreement = Agreement()
+        self._agreement = Agreement(self._held_back)
         return self._show("") + self._release(everything=True)
 
     def mark(self, id: int, position: int) -> None:
@@ -125,14 +127,26 @@ class Listener:
         lead = min(LEAD, fresh // HOP)
         return self._ears.voice(self._audio[fresh - lead * HOP : stop])[lead:]
 
-    def _conclude(self, closed: Utterance, *, to_the_end: bool = False) -> list[Event]:
-        """The last words of an utterance, and the pause if there was one."""
+    def _speak_up(self) -> list[Event]:
+        """Settle every word of the utterance that goes on."""
+        utterance = self._utterances.open
+        if utterance is None or utterance.voiced_to == utterance.voiced_from:
+            return []
+        hypothesis = self._ears.words(np.concatenate((self._cut(utterance.start), SILENCE)))
+        return self._tell(utterance, hypothesis, self._agreement.conclude(hypothesis))
+
+    def _conclude(self, closed: Utterance) -> list[Event]:
+        """The last words of an utterance, and its end."""
         events: list[Event] = []
         if closed.voiced_to > closed.voiced_from:
-            hypothesis = self._ears.words(self._cut(closed.start, None if to_the_end else closed.stop))
+            hypothesis = self._ears.words(self._cut(closed.start, closed.stop))
             events = self._tell(closed, hypothesis, self._agreement.conclude(hypothesis))
-        events += self._show("")
-        self._agreement = Agreement()
+        return events + self._end(closed)
+
+    def _end(self, closed: Utterance) -> list[Event]:
+        """No tail is left; a pause, unless the voice goes on."""
+        self._agreement = Agreement(self._held_back)
+        events = self._show("")
         if closed.paused:
             events.append(Pause(max(self._time, self._seconds(closed.voiced_to))))
         return events

@@ -33,7 +33,7 @@ from engine.listening import HOP, Listener
 from engine.outbox import Outbox
 from engine.worker import LOAD, LONGEST_INTERVAL, Audio, Command, MarkAt, Open, Verb, Worker
 
-WARMUP = 8.0  # seconds of speech that the capacity is measured on
+WARMUP = 6.0  # seconds of speech that the capacity is measured on
 REHEARSALS = 2  # times that it is measured; the fastest counts, since the first one also warms the caches
 INSTALL = "the moonshine engine is not installed: pip install moonshine-voice==0.0.73"
 
@@ -269,11 +269,15 @@ class MoonshineEngine(Engine):
         self._state = "starting"
         self._loop = asyncio.get_running_loop()
         try:
+            one_thread_each()
             self._ears = await asyncio.to_thread(load_ears, self._config.workers or os.cpu_count() or 1)
             self._capacity = self._config.capacity or await asyncio.to_thread(rehearse, self._ears)
         except EngineError:
             self._state = "down"
             raise
+        if self._was_closed():
+            self._unload()
+            self._check()
         self._workers = [Worker(number, ears, self._post, self._died) for number, ears in enumerate(self._ears)]
         for worker in self._workers:
             worker.start()
@@ -343,6 +347,9 @@ class MoonshineEngine(Engine):
         if self._state != "ready":
             raise Unavailable(f"the moonshine engine is {self._state}")
 
+    def _was_closed(self) -> bool:
+        return self._state == "closed"
+
     def _unload(self) -> None:
         for worker in self._workers:
             worker.stop()
@@ -352,7 +359,6 @@ class MoonshineEngine(Engine):
 
 def load_ears(count: int) -> list["MoonshineEars"]:
     """As many recognisers, and one detector. Raises Unavailable when the package is missing or broken."""
-    one_thread_each()
     detector = Detector()
     return [MoonshineEars(detector) for _ in range(count)]
 
