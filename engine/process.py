@@ -56,8 +56,8 @@ class ProcessEngine(Engine):
 
     @property
     def pid(self) -> int | None:
-        """The child's process id."""
-        return None if self._child is None else self._child.pid
+        """The id of the process that serves now."""
+        return self._child.pid if self._child is not None and self._state == "ready" else None
 
     async def start(self) -> None:
         """Start the child. Raises Unavailable with the child's reason, or when it takes too long."""
@@ -83,6 +83,9 @@ class ProcessEngine(Engine):
             self._taken -= 1
             raise
         self._streams.add(stream)
+        if self._state != "ready" or self._child is not child:  # it died, or the engine was closed, meanwhile
+            await stream.close()
+            raise Unavailable(self._why)
         return stream
 
     def stats(self) -> Stats:
@@ -105,8 +108,7 @@ class ProcessEngine(Engine):
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         if self._child is not None:
-            await self._child.end()
-            self._child = None
+            await self._child.end()  # also one that is dead already and was being replaced
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
 
@@ -154,7 +156,7 @@ class ProcessEngine(Engine):
 
     def _lose(self, why: str) -> None:
         logger.error("the engine process is gone: %s", why)
-        self._state, self._why, self._child = "down", why, None
+        self._state, self._why = "down", why
         for stream in self._streams:
             stream.end(Unavailable(why))
 
@@ -174,14 +176,12 @@ class Child:
         """A child that is ready and listens at `path`. Raises Unavailable with the reason that it gave."""
         ours, theirs = socket.socketpair()
         with theirs:
-            command = (sys.executable, "-m", "engine.child", str(theirs.fileno()), path)
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=2,  # what a library prints belongs with the log
-            )
-        child = cls(process, await Channel.adopt(ours), path)
+            control = await Channel.adopt(ours)
+            try:
+                child = cls(await _spawn(theirs, path), control, path)
+            except BaseException:
+                await control.abort()
+                raise
         try:
             child._control.send(json.dumps(asdict(config)).encode())
             child.capacity = await asyncio.wait_for(child._ready(), timeout)
@@ -220,6 +220,19 @@ class Child:
                 raise Unavailable(
                     f"the engine process ended with status {await self._process.wait()} before it was ready"
                 )
+
+
+async def _spawn(control: socket.socket, path: str) -> asyncio.subprocess.Process:
+    command = (sys.executable, "-m", "engine.child", str(control.fileno()), path)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            pass_fds=[control.fileno()],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=2,  # what a library prints belongs with the log
+        )
+    except OSError as error:
+        raise Unavailable(f"the engine process cannot be started: {error}") from error
 
 
 class ProcessStream(WireStream):

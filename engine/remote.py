@@ -81,6 +81,9 @@ class RemoteEngine(Engine):
             self._taken -= 1
             raise
         self._streams.add(stream)
+        if self._session.closed:  # the engine was closed meanwhile
+            await stream.close()
+            raise Unavailable("the remote engine is closed")
         return stream
 
     def stats(self) -> Stats:
