@@ -22,8 +22,9 @@ STATIC_FORMATS = {0: ("PCMU", 8_000), 8: ("PCMA", 8_000), 9: ("G722", 8_000)}  #
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 
-_MEDIA_LINE = re.compile(r"m=([a-z]{1,32}) ([0-9]{1,5})(?:/[0-9]{1,5})? ([A-Z0-9/]{1,32}) ([\x21-\x7e ]{1,512})")
+_MEDIA_LINE = re.compile(r"m=([a-z]{1,32}) ([0-9]{1,5})(?:/[0-9]{1,5})? ([A-Z/]{1,32}) ([\x21-\x7e ]{1,512})")
 _RTPMAP = re.compile(r"([0-9]{1,3}) ([A-Za-z0-9._-]{1,32})/([0-9]{1,6})(?:/([0-9]))?")
+_FORMAT = re.compile(r"[0-9]{1,2}|1[01][0-9]|12[0-7]|webrtc-datachannel")
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]+")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,64}")
 _FINGERPRINT = re.compile(r"([A-Za-z0-9-]{1,16}) ([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){15,63})")
@@ -386,7 +387,9 @@ def _amended(lines: list[str], told: list[str]) -> list[str]:
 
 
 def _rejected(section: Section) -> list[str]:
-    lines = [f"m={section.kind} 0 {section.profile} {' '.join(section.formats)}", "c=IN IP4 0.0.0.0", "a=inactive"]
+    # One format is enough for a section that is refused, and the offer's may be anything.
+    known = (text for text in section.formats if _FORMAT.fullmatch(text))
+    lines = [f"m={section.kind} 0 {section.profile} {next(known, '0')}", "c=IN IP4 0.0.0.0", "a=inactive"]
     if _TOKEN.fullmatch(section.mid):
         lines.append(f"a=mid:{section.mid}")
     return lines

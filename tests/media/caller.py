@@ -72,6 +72,10 @@ class Caller:
         """Offer, take the answer, and wait until both sides are connected and the channel is open."""
         await self.accept(await peer.answer(await self.offer()))
         await peer.connected()
+        await self.connected()
+
+    async def connected(self) -> None:
+        """Wait until this side is connected and its channel open."""
         await self._connected.wait()
         await self._open.wait()
 
