@@ -58,7 +58,10 @@ class Call:
 
     async def _receive(self, wanted: str) -> dict[str, Any]:
         while True:
-            message = await self._socket.receive(CONNECT)
+            try:
+                message = await self._socket.receive(CONNECT)
+            except TimeoutError:
+                raise CallFailed(f"The server did not answer within {CONNECT:.0f} seconds.") from None
             if message.type is not aiohttp.WSMsgType.TEXT:
                 raise CallFailed(self.refusal or "The server closed the connection.")
             fields: dict[str, Any] = json.loads(message.data)

@@ -22,8 +22,9 @@ from signaling.config import Config, ConfigError, parse
 from signaling.http import Runner
 
 HELP = "run the server"
-CLOSE_BOUND = 4.0  # seconds for sockets and the engine to close once the calls are over
-HASTY_BOUND = 1.5  # the same after a second signal
+DRAIN_MARGIN = 1.0  # seconds that the goodbyes may take beyond the time for the last words
+CLOSE_BOUND = 2.0  # seconds for the sockets to close once the calls are over, and then for the engine
+HASTY_BOUND = 0.7  # the same after a second signal
 
 log = logging.getLogger("offhook.serve")
 
@@ -93,14 +94,16 @@ async def serve(config: Config) -> int:
             print(greeting(config, runner, engine), flush=True)
             await signals.first.wait()
             print("Ending: live calls get their last words (once more to end at once).", flush=True)
-            await until_first(app[SWITCHBOARD].drain(), signals.second)
+            drained = within(config.drain_timeout + DRAIN_MARGIN, app[SWITCHBOARD].drain())
+            await until_first(drained, signals.second)
         finally:
-            await within(HASTY_BOUND if signals.second.is_set() else CLOSE_BOUND, runner.cleanup())
+            app[SWITCHBOARD].hang_up()
+            await within(signals.patience, runner.cleanup())
     except (EngineError, ConfigError) as error:
         print(f"offhook: {error}", file=sys.stderr)
         return 1
     finally:
-        await within(CLOSE_BOUND, engine.close())
+        await within(signals.patience, engine.close())
     return 0
 
 
@@ -120,6 +123,11 @@ class Signals:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._came)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that each part may take to close."""
+        return HASTY_BOUND if self.second.is_set() else CLOSE_BOUND
 
     def _came(self) -> None:
         (self.second if self.first.is_set() else self.first).set()

@@ -40,7 +40,7 @@ class Auth:
         if self._is_token(credential, now):
             return "token"
         # Every key is compared, so that the time taken tells nothing about any of them.
-        matches = [key for key in self._keys if hmac.compare_digest(key.encode(), credential.encode())]
+        matches = [key for key in self._keys if same(key, credential)]
         if not matches:
             raise Unauthorized("The key or token is wrong or has expired.")
         return hashlib.sha256(matches[0].encode()).hexdigest()[:8]
@@ -54,11 +54,17 @@ class Auth:
         expires, _, signature = credential.removeprefix(TOKEN_PREFIX).partition(".")
         if not credential.startswith(TOKEN_PREFIX) or not expires.isascii() or not expires.isdigit():
             return False
-        return hmac.compare_digest(self._sign(expires).encode(), signature.encode()) and now < int(expires[:12])
+        return same(self._sign(expires), signature) and now < int(expires[:12])
 
     def _sign(self, text: str) -> str:
         digest = hmac.digest(self._secret, text.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def same(secret: str, shown: str) -> bool:
+    """Whether the caller shows the secret, in a time that does not tell how much of it was right."""
+    # What a caller shows may hold bytes that are not UTF-8; Python keeps them as lone surrogates.
+    return hmac.compare_digest(secret.encode(), shown.encode("utf-8", "surrogatepass"))
 
 
 def credential(authorization: str, protocols: Sequence[str] = ()) -> str:

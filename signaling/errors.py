@@ -16,7 +16,7 @@ The errors of the other two packages (engine/errors.py, media/errors.py) stand i
 from dataclasses import dataclass
 
 from engine.errors import EngineError, Full, Misuse, Overrun, Unavailable
-from media.errors import BadCandidate, BadOffer, MediaError, NeverConnected, NotSdp, OfferTooLarge, SlowReader
+from media.errors import BadCandidate, BadOffer, MediaError, NeverConnected, NoPort, NotSdp, OfferTooLarge, SlowReader
 
 BUSY_RETRY_AFTER = 5  # seconds: a call lasts minutes, so asking more often only costs
 
@@ -92,6 +92,7 @@ WIRE: dict[type[BaseException], WireError] = {
     BadOffer: WireError("bad_offer", 422, 1008, "The offer cannot be answered"),
     BadCandidate: WireError("bad_candidate", 400, 1008, "The candidate cannot be read"),
     NeverConnected: WireError("never_connected", 504, 1008, "The call never connected"),
+    NoPort: WireError("busy", 503, 1013, "All lines are busy"),
     MediaError: WireError("internal", 500, 1011, "Something went wrong here"),
 }
 INTERNAL = WireError("internal", 500, 1011, "Something went wrong here")
@@ -105,7 +106,11 @@ ENDINGS: dict[str, WireError] = {
     "bad_offer": WIRE[BadOffer],
     "internal": INTERNAL,
 }
-RETRY_AFTER: dict[type[BaseException], int] = {Full: BUSY_RETRY_AFTER, Unavailable: BUSY_RETRY_AFTER}
+RETRY_AFTER: dict[type[BaseException], int] = {
+    Full: BUSY_RETRY_AFTER,
+    NoPort: BUSY_RETRY_AFTER,
+    Unavailable: BUSY_RETRY_AFTER,
+}
 
 
 def wire_error(error: BaseException) -> WireError:
@@ -116,7 +121,7 @@ def wire_error(error: BaseException) -> WireError:
 def sentence(error: BaseException) -> str:
     """What the caller reads: the error's own words where it is known, never those of a surprise."""
     known = wire_error(error)
-    if isinstance(error, Full):
+    if isinstance(error, (Full, NoPort)):
         return "All lines are busy; please try again in a few seconds."
     return known.title + "." if known.code == "internal" else str(error) or known.title + "."
 

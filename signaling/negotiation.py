@@ -28,9 +28,10 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Rejoin:
-    """Answer this offer with a fresh peer on the same session."""
+    """Answer this offer with a fresh peer on the same session, after the event numbered `seq` where it is told."""
 
     sdp: str
+    seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +110,22 @@ def _resume(fields: Mapping[str, Any]) -> Resume:
     session, token, seq = fields.get("session"), fields.get("token"), fields.get("seq", 0)
     if not isinstance(session, str) or not isinstance(token, str):
         raise BadMessage("resume needs the session and its token.")
+    return Resume(session, token, _seq(seq))
+
+
+def _seq(seq: object) -> int:
     if isinstance(seq, bool) or not isinstance(seq, int) or seq < 0:
         raise BadMessage("The seq must be the number of the last event seen, or 0.")
-    return Resume(session, token, seq)
+    return seq
+
+
+def _rejoin(fields: Mapping[str, Any]) -> Rejoin:
+    return Rejoin(_sdp(fields), _seq(fields["seq"]) if "seq" in fields else None)
 
 
 READ: dict[type[Action], Callable[[Mapping[str, Any]], Action]] = {
     Begin: lambda fields: Begin(_sdp(fields)),
-    Rejoin: lambda fields: Rejoin(_sdp(fields)),
+    Rejoin: _rejoin,
     AddCandidate: _candidate,
     Resume: _resume,
     Goodbye: lambda fields: Goodbye(),

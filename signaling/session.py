@@ -20,11 +20,11 @@ from engine.base import SAMPLE_RATE, Stream
 from engine.errors import EngineError, Unavailable
 from engine.events import Event as EngineEvent
 from engine.events import Pause, Step, Word, WordEnd
-from media.errors import SlowReader
+from media.errors import NeverConnected, SlowReader
 from media.events import Missed
 from signaling.commands import Audio, Clear, Command, Finish, Flush, MarkAt
 from signaling.dialects.base import Dialect, Message
-from signaling.errors import BadMessage, TooLarge, sentence, wire_error
+from signaling.errors import BadMessage, TooLarge, UnknownSession, sentence, wire_error
 from signaling.eventlog import EventLog
 from signaling.events import Ended
 from signaling.timeline import Timeline
@@ -89,7 +89,8 @@ class Deadline:
 class Session:
     """One caller's stream, log and state. Its reasons for ending:
 
-    bye, finished, idle, max_session, drain, lost, never_connected, engine_down, slow_reader, internal.
+    bye, finished, idle, max_session, drain, lost, never_connected, engine_down, slow_reader, internal; or the code
+    of the refusal (signaling/errors.py) that the caller's own message met.
     """
 
     def __init__(self, ticket: Ticket, stream: Stream, limits: Limits) -> None:
@@ -109,6 +110,7 @@ class Session:
         self._changed = asyncio.Event()
         self._carriers: set[asyncio.Task[None]] = set()
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.over = asyncio.Event()  # ended, and the last events are told as far as the caller takes them
 
     @property
     def ref(self) -> str:
@@ -131,13 +133,18 @@ class Session:
             await self._stream.close()
             if self._carriers:
                 await asyncio.wait(self._carriers)
+            self.over.set()
+            self._transport = None  # the transcript is kept for a while; what carried it is not
         return reason
 
     def join(self, transport: Transport, dialect: Dialect, after: int = 0) -> None:
         """Carry `transport` from now on, telling it every event after the one numbered `after`.
 
-        The transport before it, if any, is closed: a session is spoken to from one place only.
+        The transport before it, if any, is closed: a session is spoken to from one place only. Raises UnknownSession
+        when the session is about to end or has ended; the transport is not touched then.
         """
+        if (self.state, "join") not in TABLE:
+            raise UnknownSession("The session is ending; begin a new one.")
         self._turn("join")
         previous, self._transport, self._base = self._transport, transport, None
         self._spawn(self._carry(transport, dialect, after))
@@ -222,7 +229,9 @@ class Session:
     def _left(self, listening: "asyncio.Task[bool]") -> None:
         """The present transport's items have ended: by goodbye, by loss, or because no more audio comes."""
         error = listening.exception()
-        if isinstance(error, Lost):
+        if isinstance(error, NeverConnected) and self._timeline.end == 0.0:
+            self.end("never_connected")
+        elif isinstance(error, (Lost, NeverConnected)):
             self.hold()
         elif error:
             raise error
@@ -233,17 +242,18 @@ class Session:
 
     async def _listen(self, transport: Transport, dialect: Dialect) -> bool:
         """Obey the caller until its items end. True when it finished, False when it left."""
-        async for item in transport.items():
-            match item:
-                case Audio():
-                    await self._hear(item)
-                case Missed(start, stop):
-                    base = self._base or 0.0
-                    self.log.append(Missed(base + start, base + stop))
-                case Finish():
-                    return True
-                case _:
-                    await self._read(item, transport, dialect)
+        async with contextlib.aclosing(transport.items()) as items:
+            async for item in items:
+                match item:
+                    case Audio():
+                        await self._hear(item)
+                    case Missed(start, stop):
+                        base = self._base or 0.0
+                        self.log.append(Missed(base + start, base + stop))
+                    case Finish():
+                        return True
+                    case _:
+                        await self._read(item, transport, dialect)
         return False
 
     async def _hear(self, audio: Audio) -> None:

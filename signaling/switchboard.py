@@ -1,12 +1,11 @@
 """Every live session, and who may begin another. The only owner of sessions."""
 
 import asyncio
-import hmac
 import logging
 from collections import Counter, OrderedDict
 
-from engine.base import Engine
-from signaling.auth import Caller
+from engine.base import Engine, Stream
+from signaling.auth import Caller, same
 from signaling.config import Config, is_loopback
 from signaling.errors import Draining, TooMany, UnknownSession
 from signaling.eventlog import EventLog
@@ -47,14 +46,17 @@ class Switchboard:
 
     async def open(self, caller: Caller, ticket: Ticket | None = None) -> Session:
         """A new session with a place in the engine. Raises Draining, TooMany, engine.errors.Full or Unavailable."""
-        if self.draining:
-            raise Draining("The server is about to end and takes no new calls.", retry_after=5)
+        self._check_open()
         limited = not caller.key and not is_loopback(caller.address)
         if limited:
             self._admit(caller.address)
-        session = Session(ticket or Ticket.new(), await self.engine.open(), self._limits)
+        self._per_address[caller.address] += 1  # before the first await, so that nobody slips in beside the limit
+        try:
+            session = Session(ticket or Ticket.new(), await self._place(), self._limits)
+        except BaseException:
+            self._leave(caller.address)
+            raise
         self._live[session.id] = session
-        self._per_address[caller.address] += 1
         task = asyncio.create_task(session.run())
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._gone(session, caller, task))
@@ -72,7 +74,7 @@ class Switchboard:
     def resume(self, id: str, token: str) -> Session:
         """The live session with this id, if `token` is its own. Raises UnknownSession."""
         session = self._live.get(id)
-        if session is None or not hmac.compare_digest(session.token.encode(), token.encode()):
+        if session is None or not same(session.token, token):
             raise UnknownSession("There is no live session with this id and token; begin a new one.")
         return session
 
@@ -85,6 +87,30 @@ class Switchboard:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def _place(self) -> Stream:
+        stream = await self.engine.open()
+        try:
+            self._check_open()  # the end may have begun meanwhile, and it waits only for those that it has seen
+        except Draining:
+            await stream.close()
+            raise
+        return stream
+
+    def hang_up(self) -> None:
+        """End every session now."""
+        self.draining = True
+        for session in list(self._live.values()):
+            session.end("drain")
+
+    def _check_open(self) -> None:
+        if self.draining:
+            raise Draining("The server is about to end and takes no new calls.", retry_after=5)
+
+    def _leave(self, address: str) -> None:
+        self._per_address[address] -= 1
+        if not self._per_address[address]:
+            del self._per_address[address]
+
     def _admit(self, address: str) -> None:
         if wait := self._offers.take(address, self._clock()):
             raise TooMany("Too many offers from this address.", retry_after=max(1, round(wait)))
@@ -94,9 +120,7 @@ class Switchboard:
     def _gone(self, session: Session, caller: Caller, task: "asyncio.Task[str]") -> None:
         self._tasks.discard(task)
         del self._live[session.id]
-        self._per_address[caller.address] -= 1
-        if not self._per_address[caller.address]:
-            del self._per_address[caller.address]
+        self._leave(caller.address)
         self._keep_ended(session)
         if not task.cancelled() and (error := task.exception()):
             log.error("failed session=%s", session.ref, exc_info=error)

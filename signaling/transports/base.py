@@ -1,7 +1,7 @@
 """What every door has in common: audio, messages and media events come in, messages go out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from media.events import MediaEvent
 from signaling.commands import Audio, Finish
@@ -23,9 +23,10 @@ class Transport(ABC):
         """When the last packet or byte came, by the event loop's clock; silence that was made here does not count."""
 
     @abstractmethod
-    def items(self) -> AsyncIterator[Item]:
+    def items(self) -> AsyncGenerator[Item, None]:
         """What the caller sends, in order. Ends with Finish after the last audio once `finish` was called, quietly when
-        the caller has said goodbye or the transport was closed here. Raises Lost when the caller vanished."""
+        the caller has said goodbye or the transport was closed here. Raises Lost when the caller vanished, and
+        NeverConnected when it never came."""
 
     @abstractmethod
     async def send(self, message: Message) -> None:

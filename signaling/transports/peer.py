@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
 from engine.base import FRAME_SAMPLES, SAMPLE_RATE
-from media.errors import NeverConnected
+from media.errors import SlowReader
 from media.frames import Frame
 from media.ice import IceServer, Sockets
 from media.peer import Peer, PeerSettings
@@ -16,6 +16,8 @@ from signaling.dialects.base import Message
 from signaling.transports.base import Item, Lost, Transport
 from signaling.transports.merge import merge
 
+PACED = 256 * 1024  # bytes that may wait for the caller before telling it more waits too
+READ_DEADLINE = 20.0  # seconds for the caller to read them
 FAREWELL = 1.0  # seconds for the last messages to reach the caller before its connection is closed
 
 Announce = Callable[[Mapping[str, Any]], Coroutine[None, None, None]]
@@ -62,22 +64,31 @@ class PeerTransport(Transport):
     def heard(self) -> float:
         return self._peer.heard
 
-    async def items(self) -> AsyncIterator[Item]:
-        try:
-            await self._peer.connected()
-        except NeverConnected:
-            raise Lost from None
+    async def items(self) -> AsyncGenerator[Item, None]:
+        await self._peer.connected()
         sources: tuple[AsyncIterator[Any], ...] = (self._peer.frames(), self._peer.messages())
-        async for item in merge(*sources):
-            yield Audio(item.pcm, item.start) if isinstance(item, Frame) else item
+        async with contextlib.aclosing(merge(*sources)) as merged:
+            async for item in merged:
+                yield Audio(item.pcm, item.start) if isinstance(item, Frame) else item
         if self._finishing:
             yield Finish()
         elif await self._peer.lost() != "hung_up":
             raise Lost
 
     async def send(self, message: Message) -> None:
-        if self._channel:
-            self._peer.send(message if isinstance(message, str) else message.decode())
+        if not self._channel:
+            return
+        if self._peer.waiting > PACED:
+            await self._caught_up()
+        self._peer.send(message if isinstance(message, str) else message.decode())
+
+    async def _caught_up(self) -> None:
+        """Wait for the reader: an hour's transcript, told again after a loss, is more than may wait at once."""
+        try:
+            async with asyncio.timeout(READ_DEADLINE):
+                await self._peer.drained()
+        except TimeoutError:
+            raise SlowReader(f"events were not read for {READ_DEADLINE:.0f} s") from None
 
     async def finish(self) -> None:
         self._finishing = True

@@ -5,6 +5,7 @@ it held, and the next socket that shows the resume token goes on with it.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ log = logging.getLogger("offhook.signal")
 
 PROTOCOL = "offhook"
 FRAME_LIMIT = 1024 * 1024  # bytes that aiohttp takes at all; Negotiation's own limit answers before it
+SEND_DEADLINE = 5.0  # seconds for a caller to take a message, or to answer a close frame
 PING = 20.0  # seconds between pings; a socket that does not answer within half of it is lost
 NATIVE = Native()
 
@@ -34,8 +36,11 @@ NATIVE = Native()
 class SignalSocket:
     """One signaling WebSocket: what it says, turned into peers on a session."""
 
-    def __init__(self, socket: web.WebSocketResponse, door: "SignalDoor", caller: Caller) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, below: asyncio.Transport, door: "SignalDoor", caller: Caller
+    ) -> None:
         self._socket = socket
+        self._below = below
         self._door = door
         self._caller = caller
         self._negotiation = Negotiation()
@@ -50,8 +55,6 @@ class SignalSocket:
         try:
             await self._send_ready(self._ticket)
             await self._converse()
-        except ConnectionError:
-            log.debug("socket lost")
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -81,8 +84,6 @@ class SignalSocket:
                 await self._refuse(error)
                 return False
             await self._send_error(error)  # a restart that fails leaves the call as it was
-        except ConnectionError:
-            raise
         except Exception as error:
             await self._refuse(error)
             return False
@@ -92,7 +93,8 @@ class SignalSocket:
         match self._negotiation.receive(message):
             case Begin(sdp):
                 await self._begin(sdp)
-            case Rejoin(sdp):
+            case Rejoin(sdp, seq):
+                self._seen = self._seen if seq is None else seq
                 await self._rejoin(sdp)
             case AddCandidate(candidate):
                 if self._peer:
@@ -102,7 +104,7 @@ class SignalSocket:
                 self._adopt(self._door.switchboard.resume(session, token))
                 await self._send_ready(Ticket(session, token))
             case Goodbye():
-                await self._socket.close()
+                await self._close(WSCloseCode.OK)
 
     async def _begin(self, sdp: str) -> None:
         check_offer(sdp)  # before a place is taken
@@ -115,8 +117,8 @@ class SignalSocket:
             raise
 
     async def _rejoin(self, sdp: str) -> None:
-        if self._session is None or self._session.state == "ended":
-            raise UnknownSession("The session has ended; begin a new one.")
+        if self._session is None:
+            raise UnknownSession("The session goes on elsewhere, or has ended; begin a new one.")
         await self._connect(self._session, sdp)
 
     async def _connect(self, session: Session, sdp: str) -> None:
@@ -124,13 +126,13 @@ class SignalSocket:
         peer = self._door.new_peer()
         try:
             answer = await peer.answer(sdp)
+            session.join(PeerTransport(peer, channel=True, announce=self._send), NATIVE, self._seen)
         except BaseException:
             await peer.close()
             raise
         self._peer = peer
         await self._send({"type": "answer", "sdp": answer})
         self._spawn(self._trickle(peer))
-        session.join(PeerTransport(peer, channel=True, announce=self._send), NATIVE, self._seen)
 
     async def _trickle(self, peer: Peer) -> None:
         async for candidate in peer.candidates():
@@ -138,20 +140,30 @@ class SignalSocket:
 
     def _adopt(self, session: Session) -> None:
         self._session = session
+        self._door.hand_over(session, self)
         self._spawn(self._outlive(session))
 
+    def let_go(self) -> None:
+        """The session has been resumed on another socket: whatever becomes of this one does not matter to it."""
+        self._session = None
+        self._spawn(self._close(WSCloseCode.OK, "resumed elsewhere"))
+
     async def _outlive(self, session: Session) -> None:
-        """When the session has ended, say why and close the socket."""
-        reason = await asyncio.shield(session.ended)
+        """When the session is over, say why and close the socket: not before, or a caller would miss its last words."""
+        await session.over.wait()
+        if self._session is not session:
+            return
+        reason = session.ended.result()
         error = ENDINGS.get(reason)
         if error:
             await self._send({"type": "error", "code": error.code, "message": error.title + "."})
-        await self._socket.close(code=error.close if error else WSCloseCode.OK, message=reason.encode())
+        await self._close(error.close if error else WSCloseCode.OK, reason)
 
     def _left(self) -> None:
         """The socket is gone: a close frame was a goodbye, anything else may come back."""
         if self._session is None:
             return
+        self._door.forget(self._session, self)
         if self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE):
             self._session.hold()
         else:
@@ -160,10 +172,13 @@ class SignalSocket:
     async def _refuse(self, error: Exception) -> None:
         if wire_error(error) is INTERNAL:
             log.error("failed session=%s", self._session.ref if self._session else "-", exc_info=error)
-        if self._session:
-            self._session.end(wire_error(error).code)
+        session, self._session = self._session, None  # the end is told here, with the error that led to it
+        if session:
+            self._door.forget(session, self)
+            if session.state != "draining":  # it is ending already, and its last words are on their way
+                session.end(wire_error(error).code)
         await self._send_error(error)
-        await self._socket.close(code=wire_error(error).close, message=wire_error(error).code.encode())
+        await self._close(wire_error(error).close, wire_error(error).code)
 
     async def _send_error(self, error: Exception) -> None:
         fields: dict[str, Any] = {"type": "error", "code": wire_error(error).code, "message": sentence(error)}
@@ -176,8 +191,21 @@ class SignalSocket:
         await self._send({"type": "ready", "session": ticket.id, "resume_token": ticket.token, "ice_servers": servers})
 
     async def _send(self, fields: Mapping[str, Any]) -> None:
-        if not self._socket.closed:
-            await self._socket.send_str(dumps(fields))
+        """Say something. That the socket is gone is for the reading side to find out; one that is stuck is cut off."""
+        if self._socket.closed:
+            return
+        with contextlib.suppress(ConnectionError):
+            await self._within_deadline(self._socket.send_str(dumps(fields)))
+
+    async def _close(self, code: int, reason: str = "") -> None:
+        await self._within_deadline(self._socket.close(code=code, message=reason.encode()))
+
+    async def _within_deadline(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            async with asyncio.timeout(SEND_DEADLINE):
+                await work
+        except TimeoutError:
+            self._below.abort()
 
     def _spawn(self, part: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(part)
@@ -192,6 +220,7 @@ class SignalDoor:
         self.switchboard = switchboard
         self.connect_timeout = connect_timeout
         self._peers = peers
+        self._sockets: dict[str, SignalSocket] = {}  # by session: the one through which it is signaled
 
     def new_peer(self) -> Peer:
         """A peer that has not answered yet."""
@@ -200,6 +229,17 @@ class SignalDoor:
     def ice_servers(self, session: str) -> list[dict[str, object]]:
         """The STUN and TURN servers for one session."""
         return self._peers.ice_servers(session)
+
+    def hand_over(self, session: Session, socket: SignalSocket) -> None:
+        """`socket` is now the one that speaks for the session."""
+        if previous := self._sockets.get(session.id):
+            previous.let_go()
+        self._sockets[session.id] = socket
+
+    def forget(self, session: Session, socket: SignalSocket) -> None:
+        """`socket` does not speak for the session any more."""
+        if self._sockets.get(session.id) is socket:
+            del self._sockets[session.id]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the caller, upgrade, and serve the socket until it is gone."""
@@ -214,5 +254,6 @@ class SignalDoor:
                 {"Upgrade": "websocket"},
             )
         await socket.prepare(request)
-        await SignalSocket(socket, self, who).run()
+        if below := request.transport:
+            await SignalSocket(socket, below, self, who).run()
         return socket

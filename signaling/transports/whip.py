@@ -11,7 +11,7 @@ from media.peer import Peer
 from media.sdp import check_offer
 from signaling import sdpfrag
 from signaling.dialects.native import Native
-from signaling.errors import UnknownSession
+from signaling.errors import UnknownSession, wire_error
 from signaling.http import PREFLIGHT, caller, read_text
 from signaling.session import Session
 from signaling.switchboard import Switchboard
@@ -71,14 +71,14 @@ class WhipDoor:
         peer = self._peers.new()
         try:
             answer = await peer.gathered_answer(sdp, video=discard)
-        except BaseException:
-            session.end("bad_offer")
+            session.join(PeerTransport(peer, channel=offer.data is not None), NATIVE)
+        except BaseException as error:
+            session.end(wire_error(error).code)
             await peer.close()
             raise
         resource = Resource(session, peer, f'"{secrets.token_hex(8)}"')
         self._resources[session.id] = resource
         session.ended.add_done_callback(lambda _: self._resources.pop(session.id, None))
-        session.join(PeerTransport(peer, channel=offer.data is not None), NATIVE)
         return self._created(resource, answer)
 
     async def look(self, request: web.Request) -> web.Response:

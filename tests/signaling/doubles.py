@@ -1,7 +1,7 @@
 """A stream and a transport that do what a test tells them, with the real ones' shape."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class Line(Transport):
     def heard(self) -> float:
         return self._heard
 
-    async def items(self) -> AsyncIterator[Item]:
+    async def items(self) -> AsyncGenerator[Item, None]:
         while (item := await self._items.get()) is not None:
             if isinstance(item, Lost):
                 raise item

@@ -11,6 +11,7 @@ from media.errors import SlowReader
 from signaling import session as session_module
 from signaling.dialects.base import Message
 from signaling.dialects.native import Native
+from signaling.errors import UnknownSession
 from signaling.session import TABLE, Limits, Session, Ticket
 from tests.signaling.doubles import SECONDS, Line, Recorded
 
@@ -251,7 +252,7 @@ async def test_ending_twice_keeps_the_first_reason(make_call: Any) -> None:
 async def test_after_the_end_nothing_joins(make_call: Any) -> None:
     call = make_call()
     call.session.end("bye")
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownSession):
         call.session.join(Line(), NATIVE)
 
 
