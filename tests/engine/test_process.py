@@ -200,7 +200,7 @@ async def test_a_child_that_cannot_come_back_is_tried_again_and_again(
         stats = await until(engine, lambda stats: stats.restarts == 2)
         assert stats.state in ("down", "starting")
         assert engine.pid is None
-    await back(engine, restarts=3)
+    await back(engine, restarts=2)
 
 
 def test_restarts_begin_at_once_and_then_take_their_time() -> None:
