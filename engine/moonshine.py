@@ -33,7 +33,7 @@ from engine.listening import HOP, Listener
 from engine.outbox import Outbox
 from engine.worker import LOAD, LONGEST_INTERVAL, Audio, Command, MarkAt, Open, Verb, Worker
 
-WARMUP = 6.0  # seconds of speech that the capacity is measured on
+WARMUP = 10.0  # seconds of speech that the capacity is measured on
 REHEARSALS = 2  # times that it is measured; the fastest counts, since the first one also warms the caches
 INSTALL = "the moonshine engine is not installed: pip install moonshine-voice==0.0.73"
 
@@ -393,11 +393,11 @@ def listen(speech: PCM, ears: MoonshineEars) -> float:
 
 
 def recording(seconds: float) -> PCM:
-    """The last seconds of a recording in the wheel, read at twice the rate by every other sample.
+    """The longest sentence of a recording in the wheel, which ends two seconds before it: the dearest kind of speech.
 
-    Its sentence is long, which is the dearest kind: how it sounds does not matter here.
+    Every other sample is left out to halve its rate; how it sounds does not matter here.
     """
     with wave.open(str(assets() / "two_cities.wav")) as file:  # 48 kHz, mono, 16 bits
         every_other = pcm_from_s16(file.readframes(file.getnframes()))[::2]
-    first = len(every_other) - round((seconds + 3) * SAMPLE_RATE)
+    first = len(every_other) - round((seconds + 2) * SAMPLE_RATE)
     return every_other[first : first + round(seconds * SAMPLE_RATE)]

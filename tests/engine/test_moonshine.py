@@ -3,7 +3,8 @@
 import asyncio
 import sys
 import wave
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import jiwer
 import numpy as np
@@ -14,6 +15,7 @@ from engine.base import PCM, SAMPLE_RATE, EngineConfig, Stream, pcm_from_s16
 from engine.errors import Full, Misuse, Unavailable
 from engine.events import Event, Mark, Partial, Pause, Word
 from engine.moonshine import Detector, MoonshineEars, MoonshineEngine, assets, rehearse
+from tests.engine.contract import Case, Clip, EngineContract
 
 BECKETT = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
 TIMEOUT = 30
@@ -219,3 +221,30 @@ def test_the_detector_hears_voice_where_it_is_and_forgets_what_another_said(beck
     quiet = np.random.default_rng(1).normal(0, 0.002, 40 * 768).astype(np.float32)
     assert sum(detector.voice(beckett[: 40 * 768])) > 15
     assert sum(detector.voice(np.concatenate((lead, quiet)))[16:]) <= 1
+
+
+def clips() -> Sequence[Clip]:
+    """Three sentences that share no word, each with the silence behind it."""
+    return [
+        Clip(recording("beckett", 0, 1.55), ("Ever", "tried")),
+        Clip(recording("beckett", 3.1, 4.6), ("No", "matter")),
+        Clip(recording("endgame_nagg_nell", 17.2, 19.1), ("What", "are", "you", "talking", "about")),
+    ]
+
+
+@asynccontextmanager
+async def running(capacity: int) -> AsyncIterator[MoonshineEngine]:
+    engine = MoonshineEngine(EngineConfig("moonshine", capacity=capacity, workers=1))
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+class TestMoonshineContract(EngineContract):
+    """What every engine promises."""
+
+    @pytest.fixture
+    def case(self) -> Case:
+        return Case(running, clips, tolerance=0.25)
