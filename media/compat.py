@@ -15,6 +15,7 @@ either fails there and not in a call. What each does, why, and when it can go:
 """
 
 import asyncio
+import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
@@ -38,6 +39,8 @@ MOST_SENDERS = 8  # SSRCs a call may use: more do not fit a receiver report of 3
 RECEIVE_BUFFER = 256 * 1024  # bytes the kernel keeps for a socket while the event loop is busy
 
 OPUS_PARAMETERS: ParametersDict = {"minptime": 10, "useinbandfec": 1}  # RFC 7587 section 6.1: send us redundancy
+
+log = logging.getLogger(__name__)
 
 
 # Peer connections
@@ -163,7 +166,9 @@ class Gathering:
 
     async def _ask_servers(self) -> None:
         try:
-            await asyncio.gather(*self._questions(), return_exceptions=True)  # a server that fails is no candidate
+            for outcome in await asyncio.gather(*self._questions(), return_exceptions=True):
+                if isinstance(outcome, Exception):  # one candidate less, and no reason to give up the call
+                    log.info("an ICE server gave no candidate: %s", type(outcome).__name__)
         finally:
             self._finish()
 
@@ -287,8 +292,9 @@ def take_packets(
 def guard_channels(sctp: RTCSctpTransport, *, most: int, longest: int) -> None:
     """Open at most `most` channels, and close one on which a message grows beyond `longest` bytes.
 
-    A channel beyond the limit is not acknowledged and what comes on it is dropped. What cannot be read is dropped
-    too, where aiortc would end the whole connection.
+    A channel beyond the limit is not acknowledged and what comes on it is dropped. What cannot be read closes its
+    channel too, where aiortc would end the whole connection. All channels together keep no more than a megabyte of
+    unfinished messages.
     """
     inside = cast(Any, sctp)
     receive_message = sctp._data_channel_receive
@@ -307,6 +313,10 @@ def guard_channels(sctp: RTCSctpTransport, *, most: int, longest: int) -> None:
             _close_channel(sctp, stream_id)
 
     async def guarded_chunk(chunk: DataChunk) -> None:
+        if chunk.stream_id not in sctp._inbound_streams and len(sctp._inbound_streams) >= 4 * most:
+            sctp._mark_received(chunk.tsn)  # acknowledged, so that the other channels go on, and dropped
+            inside._sack_needed = True
+            return
         stream = sctp._get_inbound_stream(chunk.stream_id)
         await receive_chunk(chunk)
         # Several whole messages may wait for one that is lost; far more than one message's worth is a flood.

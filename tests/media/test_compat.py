@@ -39,7 +39,10 @@ def test_the_versions_are_those_that_were_read() -> None:
         (aioice.ice.Connection, "gather_candidates _remote_candidates_expected _pair_remote_candidate sort_check_list"),
         (RTCDtlsTransport, "_handle_rtp_data _handle_rtcp_data _register_rtp_receiver"),
         (RTCRtpReceiver, "receive _run_rtcp"),
-        (RTCSctpTransport, "_data_channel_receive _receive_data_chunk _receive_sack_chunk _get_inbound_stream"),
+        (
+            RTCSctpTransport,
+            "_data_channel_receive _receive_data_chunk _receive_sack_chunk _get_inbound_stream _mark_received",
+        ),
         (StreamStatistics, "jitter add"),
         (aioice.ice, "server_reflexive_candidate relayed_candidate get_host_addresses StunProtocol"),
     ],
@@ -252,6 +255,20 @@ async def test_a_fifth_channel_is_not_opened() -> None:
         assert peer._connection is not None
         assert peer._connection.sctp is not None
         assert len(peer._connection.sctp._data_channels) == 4
+        await peer.close()
+
+
+async def test_a_flood_of_channels_costs_no_memory_and_not_the_first_one() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        for number in range(60):
+            caller.connection.createDataChannel(f"flood {number}")
+        caller.channel.send("after them")
+        assert await asyncio.wait_for(anext(peer.messages()), 3) == "after them"
+        assert peer._connection is not None
+        inbound: Any = peer._connection.sctp
+        assert len(inbound._inbound_streams) == 16
         await peer.close()
 
 

@@ -1,6 +1,7 @@
 """A peer with a real client on the other side."""
 
 import asyncio
+import re
 import threading
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from media.errors import BadCandidate, BadOffer, NeverConnected
 from media.events import Missed
 from media.frames import Frame
 from tests.media.caller import FRAME, SETTINGS, Caller, new_peer, opus_packets, rtp, tone
-from tests.media.offers import FFMPEG
+from tests.media.offers import CHROME, FFMPEG
 
 
 async def test_a_caller_is_heard_and_answered() -> None:
@@ -95,12 +96,33 @@ async def test_candidates_may_come_later() -> None:
     await peer.add_candidate({"candidate": lines[0]})  # too late, and harmless
 
 
+async def test_a_caller_that_hides_its_addresses_is_found_by_its_own_checks() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        offer = re.sub(
+            r"(a=candidate:\S+ 1 udp \d+) \S+", r"\1 0b1a2c3d-1111-4222-8333-444455556666.local", await caller.offer()
+        )
+        assert ".local" in offer
+        assert "a=end-of-candidates" in offer
+        await caller.accept(await peer.answer(offer))
+        await asyncio.wait_for(peer.connected(), 3)
+        await peer.close()
+
+
 @pytest.mark.parametrize("candidate", [{}, {"candidate": 7}, {"candidate": "candidate:x"}])
 async def test_a_candidate_that_cannot_be_read_is_bad(candidate: dict[str, object]) -> None:
     peer = new_peer()
     await peer.answer(FFMPEG)
     with pytest.raises(BadCandidate):
         await peer.add_candidate(candidate)
+    await peer.close()
+
+
+@pytest.mark.parametrize(("offer", "has_channel"), [(FFMPEG, False), (CHROME, True)])
+async def test_a_peer_knows_whether_the_caller_can_be_told_anything(offer: str, has_channel: bool) -> None:
+    peer = new_peer()
+    await peer.answer(offer)
+    assert peer.has_channel == has_channel
     await peer.close()
 
 
@@ -138,6 +160,17 @@ async def test_a_caller_whose_consent_expires_is_lost_and_its_audio_is_read() ->
         assert await asyncio.wait_for(peer.lost(), 2) == "lost"
         assert len([item async for item in peer.frames()]) == 2
         assert [message async for message in peer.messages()] == []
+        await peer.close()
+
+
+async def test_a_caller_that_vanishes_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.02)
+    monkeypatch.setattr("aioice.ice.CONSENT_FAILURES", 2)
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        compat.sever(compat.ice_connection(caller.connection.getTransceivers()[0]))
+        assert await asyncio.wait_for(peer.lost(), 5) == "lost"
         await peer.close()
 
 
