@@ -16,7 +16,7 @@ from signaling.dialects.base import Message
 from signaling.transports.base import Item, Lost, Transport
 from signaling.transports.merge import merge
 
-PACED = 256 * 1024  # bytes that may wait for the caller before telling it more waits too
+PACED = 256 * 102400  # bytes that may wait for the caller before telling it more waits too
 READ_DEADLINE = 20.0  # seconds for the caller to read them
 FAREWELL = 1.0  # seconds for the last messages to reach the caller before its connection is closed
 
@@ -53,10 +53,8 @@ class Peers:
 class PeerTransport(Transport):
     """Audio from the peer's track, messages on its data channel."""
 
-    def __init__(self, peer: Peer, *, channel: bool, announce: Announce | None = None) -> None:
-        """`channel`: whether the caller offered data channels; without one it is told nothing here."""
+    def __init__(self, peer: Peer, announce: Announce | None = None) -> None:
         self._peer = peer
-        self._channel = channel
         self._announce = announce
         self._finishing = False
 
@@ -76,7 +74,7 @@ class PeerTransport(Transport):
             raise Lost
 
     async def send(self, message: Message) -> None:
-        if not self._channel:
+        if not self._peer.has_channel:
             return
         if self._peer.waiting > PACED:
             await self._caught_up()

@@ -126,7 +126,7 @@ class SignalSocket:
         peer = self._door.new_peer()
         try:
             answer = await peer.answer(sdp)
-            session.join(PeerTransport(peer, channel=True, announce=self._send), NATIVE, self._seen)
+            session.join(PeerTransport(peer, self._send), NATIVE, self._seen)
         except BaseException:
             await peer.close()
             raise

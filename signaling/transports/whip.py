@@ -66,12 +66,12 @@ class WhipDoor:
         who = caller(request)
         discard = request.query.get("video") == "discard"
         sdp = await read_text(request, SDP_TYPE)
-        offer = check_offer(sdp, video=discard)  # before a place is taken
+        check_offer(sdp, video=discard)  # before a place is taken
         session = await self._switchboard.open(who)
         peer = self._peers.new()
         try:
             answer = await peer.gathered_answer(sdp, video=discard)
-            session.join(PeerTransport(peer, channel=offer.data is not None), NATIVE)
+            session.join(PeerTransport(peer), NATIVE)
         except BaseException as error:
             session.end(wire_error(error).code)
             await peer.close()
