@@ -1,38 +1,22 @@
-"""What a caller may ask of a session. Every transport yields these, whatever its wire language."""
+"""What a caller may ask of a session. Every transport yields these, whatever its wire language.
+
+The verbs are the engine's own; audio also says where in the caller's time it belongs.
+"""
 
 from dataclasses import dataclass
 
 from engine.base import PCM
+from engine.verbs import Clear, Finish, Flush, MarkAt
+
+__all__ = ["Audio", "Clear", "Command", "Finish", "Flush", "MarkAt"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Audio:
     """Audio at 24 kHz, mono; `start`: seconds of the caller's audio, counted by the transport from its first sample."""
 
     pcm: PCM
     start: float
-
-
-@dataclass(frozen=True, slots=True)
-class MarkAt:
-    """Tell me with this id once what I said before has been transcribed."""
-
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Flush:
-    """Say the words that are still inside the model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clear:
-    """Forget what was heard."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """No more audio: the last words, then the end."""
 
 
 Command = Audio | MarkAt | Flush | Clear | Finish
