@@ -23,7 +23,8 @@ from engine.events import Event
 from engine.listening import Ears, Listener
 
 INTERVAL = 0.5  # seconds of audio between two updates of a stream, when there is time for it
-LONGEST_INTERVAL = 2.0  # ... and when there is not: beyond it a caller would wait too long for the next word
+LONGEST_INTERVAL = 1.5  # ... and when there is not: beyond it a caller would wait too long for the next word
+LATE = 1.8  # seconds that wait: so late a stream skips revising, which is most of its cost, until it has caught up
 LOAD = 0.7  # the part of its time that a worker may spend on updates; the rest is head-room
 SHARE = 0.3  # the part that one stream may take while it talks on and its updates grow dear
 PIECE = 5 * SAMPLE_RATE  # audio that one update takes at most, so that a file does not hold up a live caller
@@ -138,14 +139,18 @@ class Place:
         return min(ripe, self._quiet_at)
 
     def update(self, now: float) -> list[Event]:
-        """Hear what waits, up to the next verb and no more than a piece; then do the verb, or revise."""
+        """Hear what waits, up to the next verb and no more than a piece; then do the verb, or revise.
+
+        A stream that is late, or is fed a file, is told the words of each utterance once it has ended.
+        """
+        late = self._waiting > LATE * SAMPLE_RATE
         position = self._verbs[0][0] if self._verbs else self._fed
         events = self._listener.hear(self._take(min(PIECE, position - self.consumed), now))
         if self._verbs and self.consumed >= position:
             events += self._do(self._verbs.popleft()[1])
         elif self._quiet_at <= now and not self._waiting:
             events += self._listener.flush()
-        elif self._live:
+        elif self._live and not late:
             events += self._listener.revise()
         self._quiet_at = self._quiet_at if self._listener.marked else math.inf
         return events

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from engine.events import Event, Mark, Pause, Word
+from engine.events import Event, Mark, Partial, Pause, Word
 from engine.worker import INTERVAL, LONGEST_INTERVAL, QUIET, Audio, MarkAt, Open, Place, Verb, Worker
 from tests.engine.fake_ears import WORDS, FakeEars, hush, said
 
@@ -99,6 +99,14 @@ def test_a_stream_that_is_not_live_is_only_told_whole_utterances(ears: FakeEars)
     place.feed(np.concatenate((said(1, 2, 3, 4), hush(1))), 0.0)
     place.update(0.0)
     assert ears.calls == 1
+
+
+def test_a_late_stream_catches_up_before_its_utterance_is_heard_again(place: Place, ears: FakeEars) -> None:
+    place.feed(said(1, 2, 3, 4, 5), 0.0)
+    place.update(0.0)
+    assert ears.calls == 0
+    place.feed(said(6), 1.0)
+    assert [event.text for event in place.update(1.0) if isinstance(event, Partial)] == ["one two three four five six"]
 
 
 @dataclass(frozen=True, slots=True)
