@@ -70,8 +70,18 @@ const FATAL = new Set([
   'too_large',
 ]);
 
-/** The session is gone on the server: the next connection begins a new one under the same transcript. */
-const SESSION_GONE = new Set(['unknown_session', 'drain', 'draining', 'engine_down', 'internal', 'lost', 'slow_reader']);
+/** The session is gone on the server, or never began: the next connection begins a new one, same transcript. */
+const SESSION_GONE = new Set([
+  'unknown_session',
+  'busy',
+  'too_many_requests',
+  'drain',
+  'draining',
+  'engine_down',
+  'internal',
+  'lost',
+  'slow_reader',
+]);
 
 /**
  * A call that has not begun.

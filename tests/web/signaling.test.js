@@ -95,6 +95,12 @@ test('an unknown session is forgotten, and a new one is begun', () => {
   assert.deepEqual([again.call.session?.id, again.done[0]], ['s2', 'begin']);
 });
 
+test('a session that found all lines busy never began, so nobody asks for it again', () => {
+  const busy = [{ on: 'start' }, READY, { on: 'error', failure: { code: 'busy', retryAfter: 5 } }];
+  assert.equal(after(busy).call.session, null);
+  assert.equal(after([...busy, { on: 'due' }, { ...READY, session: 's2' }]).done[0], 'begin');
+});
+
 test('a network that comes back is used at once', () => {
   assert.equal(after([...JOINED, LOST, { on: 'online' }]).done[0], 'connect');
 });
