@@ -14,6 +14,7 @@ from signaling.config import Config
 from signaling.dialects.native import dumps
 from signaling.errors import (
     BadMessage,
+    ForbiddenOrigin,
     TooLarge,
     Unauthorized,
     retry_after,
@@ -106,6 +107,8 @@ def refusal(error: Exception) -> web.Response:
         headers["Retry-After"] = str(wait)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, ForbiddenOrigin):
+        headers["Access-Control-Allow-Origin"] = "*"  # so that the page can read why it was refused
     return problem(known.status, known.code, known.title, sentence(error), headers)
 
 
