@@ -203,7 +203,8 @@ class _Thread:
     async def ended(self) -> None:
         """Wait for the end of the thread, but not for ever."""
         try:
-            await asyncio.wait_for(self._ended.wait(), CLOSE_TIMEOUT)
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._ended.wait()
             self._thread.join()
         except TimeoutError:
             logger.error("the engine's thread is stuck in a step and is left behind")

@@ -184,7 +184,8 @@ class Child:
                 raise
         try:
             child._control.send(json.dumps(asdict(config)).encode())
-            child.capacity = await asyncio.wait_for(child._ready(), timeout)
+            async with asyncio.timeout(timeout):
+                child.capacity = await child._ready()
         except TimeoutError:
             await child.end()
             raise Unavailable(f"the engine process was not ready within {timeout:.0f} seconds") from None
@@ -205,7 +206,8 @@ class Child:
         """End the child: it leaves when its control connection does, or is killed. Ending twice is harmless."""
         await self._control.abort()
         try:
-            await asyncio.wait_for(self._process.wait(), END_TIMEOUT)
+            async with asyncio.timeout(END_TIMEOUT):
+                await self._process.wait()
         except TimeoutError:
             self._process.kill()
             await self._process.wait()

@@ -136,7 +136,8 @@ class RemoteEngine(Engine):
 
     async def _greet(self, socket: Socket, backlog: float) -> "RemoteStream":
         try:
-            reply = await asyncio.wait_for(_receive(socket), ANSWER_TIMEOUT)
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                reply = await _receive(socket)
         except TimeoutError:
             raise Unavailable("the remote engine does not get ready") from None
         match reply:
