@@ -16,7 +16,7 @@ from signaling.dialects.base import Message
 from signaling.transports.base import Item, Lost, Transport
 from signaling.transports.merge import merge
 
-PACED = 256 * 102400  # bytes that may wait for the caller before telling it more waits too
+PACED = 256 * 1024  # bytes that may wait for the caller before telling it more waits too
 READ_DEADLINE = 20.0  # seconds for the caller to read them
 FAREWELL = 1.0  # seconds for the last messages to reach the caller before its connection is closed
 
