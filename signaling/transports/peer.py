@@ -56,6 +56,7 @@ class PeerTransport(Transport):
     def __init__(self, peer: Peer, announce: Announce | None = None) -> None:
         self._peer = peer
         self._announce = announce
+        self._met = False
         self._finishing = False
 
     @property
@@ -64,6 +65,7 @@ class PeerTransport(Transport):
 
     async def items(self) -> AsyncGenerator[Item, None]:
         await self._peer.connected()
+        self._met = True
         sources: tuple[AsyncIterator[Any], ...] = (self._peer.frames(), self._peer.messages())
         async with contextlib.aclosing(merge(*sources)) as merged:
             async for item in merged:
@@ -97,7 +99,8 @@ class PeerTransport(Transport):
             await self._announce({"type": "closing", "in": seconds})
 
     async def close(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL):
-                await self._peer.drained()
+        if self._met:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self._peer.drained()
         await self._peer.close()

@@ -52,6 +52,12 @@ class House:
         return app[SWITCHBOARD]
 
     @property
+    def connections(self) -> int:
+        """Open TCP connections of callers."""
+        assert self._runner.server is not None
+        return len(self._runner.server.connections)
+
+    @property
     def port(self) -> int:
         return int(self._runner.addresses[0][1])
 
