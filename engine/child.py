@@ -8,9 +8,11 @@ is where it then listens. It ends when the control connection does, so it never 
 import asyncio
 import json
 import logging
+import shutil
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from engine import load
 from engine.base import EngineConfig
@@ -30,7 +32,10 @@ def main() -> None:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)  # they reach the whole group, and the parent drains first
     fd, path = sys.argv[1:]
-    sys.exit(asyncio.run(_live(int(fd), path)))
+    try:
+        sys.exit(asyncio.run(_live(int(fd), path)))
+    finally:
+        shutil.rmtree(Path(path).parent, ignore_errors=True)  # a parent that was killed cannot
 
 
 async def _live(fd: int, path: str) -> int:

@@ -1,8 +1,8 @@
 """An engine in a supervised process of its own, so that a crash, a long step or the GIL cannot touch live media.
 
-The child (child.py) is spoken to over Unix sockets in a private directory: one control connection, whose end tells
-each side at once that the other is gone, and one connection for each stream or clip. A child that dies is started
-again, at once the first time, then with back-off; its streams raise Unavailable.
+The child (child.py) is spoken to over Unix sockets: one control connection, whose end tells each side at once that the
+other is gone, and one connection for each stream or clip, to a socket in a directory of the child's own. A child that
+dies is started again, at once the first time, then with back-off; its streams raise Unavailable.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import chain, count, repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
@@ -47,8 +47,6 @@ class ProcessEngine(Engine):
         self._start_timeout = start_timeout
         self._state: Literal["new", "starting", "ready", "down", "closed"] = "new"
         self._why = "the engine has not been started"
-        self._directory: str | None = None
-        self._names = count(1)
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._streams: set[ProcessStream] = set()
@@ -63,7 +61,6 @@ class ProcessEngine(Engine):
         """Start the child. Raises Unavailable with the child's reason, or when it takes too long."""
         if self._state != "new":
             raise Misuse("an engine is started once")
-        self._directory = tempfile.mkdtemp(prefix="offhook-")  # readable by this user alone
         try:
             child = await self._launch()
         except Unavailable as error:
@@ -100,7 +97,7 @@ class ProcessEngine(Engine):
         return list(await asyncio.gather(*(_transcribe(path, clip, turns) for clip in checked)))
 
     async def close(self) -> None:
-        """Close every stream, end the child, remove its directory. Closing twice is harmless."""
+        """Close every stream and end the child. Closing twice is harmless."""
         self._state, self._why = "closed", "the engine is closed"
         for stream in list(self._streams):
             await stream.close()
@@ -109,8 +106,6 @@ class ProcessEngine(Engine):
             await asyncio.gather(self._keeper, return_exceptions=True)
         if self._child is not None:
             await self._child.end()  # also one that is dead already and was being replaced
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
 
     def release(self, stream: "ProcessStream") -> None:
         """The stream is closed: its place is free for the next caller."""
@@ -124,9 +119,7 @@ class ProcessEngine(Engine):
 
     async def _launch(self) -> "Child":
         self._state, self._why = "starting", "the engine is starting"
-        assert self._directory is not None
-        path = Path(self._directory, str(next(self._names)))
-        child = await Child.launch(self._config, str(path), self._start_timeout)
+        child = await Child.launch(self._config, self._start_timeout)
         self._child = child
         self._capacity = child.capacity
         self._state = "ready"
@@ -172,14 +165,16 @@ class Child:
         self._control = control
 
     @classmethod
-    async def launch(cls, config: EngineConfig, path: str, timeout: float) -> Self:
-        """A child that is ready and listens at `path`. Raises Unavailable with the reason that it gave."""
+    async def launch(cls, config: EngineConfig, timeout: float) -> Self:
+        """A child that is ready and listens at its `path`. Raises Unavailable with the reason that it gave."""
+        path = str(Path(tempfile.mkdtemp(prefix="offhook-"), "engine"))  # in a directory of this user alone
         ours, theirs = socket.socketpair()
         with theirs:
             control = await Channel.adopt(ours)
             try:
                 child = cls(await _spawn(theirs, path), control, path)
             except BaseException:
+                _remove(path)
                 await control.abort()
                 raise
         try:
@@ -204,6 +199,7 @@ class Child:
 
     async def end(self) -> None:
         """End the child: it leaves when its control connection does, or is killed. Ending twice is harmless."""
+        _remove(self.path)
         await self._control.abort()
         try:
             async with asyncio.timeout(END_TIMEOUT):
@@ -222,6 +218,11 @@ class Child:
                 raise Unavailable(
                     f"the engine process ended with status {await self._process.wait()} before it was ready"
                 )
+
+
+def _remove(path: str) -> None:
+    """Remove a child's socket and its directory, if the child has not done so."""
+    shutil.rmtree(Path(path).parent, ignore_errors=True)
 
 
 async def _spawn(control: socket.socket, path: str) -> asyncio.subprocess.Process:

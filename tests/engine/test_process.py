@@ -78,6 +78,7 @@ async def test_a_killed_child_is_told_to_every_stream_at_once(engine: ProcessEng
 
 async def test_a_killed_child_is_replaced(engine: ProcessEngine) -> None:
     old = child_of(engine)
+    directory = Path(old.cmdline()[-1]).parent
     stream = await engine.open()
     old.kill()
     with pytest.raises(Unavailable):
@@ -89,6 +90,7 @@ async def test_a_killed_child_is_replaced(engine: ProcessEngine) -> None:
     stats = await back(engine, restarts=1)
     assert (stats.capacity, stats.live, stats.restarts) == (3, 0, 1)
     assert engine.pid != old.pid
+    assert not directory.exists()
     assert await engine.transcribe_batch([say(["alpha", "bravo"])]) == ["alpha bravo"]
 
 
@@ -210,7 +212,7 @@ def test_restarts_begin_at_once_and_then_take_their_time() -> None:
     assert 10.0 < waits[-1] < 60.0
 
 
-async def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
+async def test_a_child_does_not_outlive_its_parent() -> None:
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PARENT),
         stdout=asyncio.subprocess.PIPE,
@@ -219,10 +221,13 @@ async def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
     )
     assert parent.stdout is not None
     line = await asyncio.wait_for(parent.stdout.readline(), PATIENCE)
+    directory = Path(psutil.Process(int(line)).cmdline()[-1]).parent
+    assert directory.exists()
     leaving = asyncio.create_task(ended(int(line)))
     parent.kill()
     await parent.wait()
     await leaving
+    assert not directory.exists()
 
 
 PARENT = """
