@@ -168,15 +168,11 @@ class Child:
     async def launch(cls, config: EngineConfig, timeout: float) -> Self:
         """A child that is ready and listens at its `path`. Raises Unavailable with the reason that it gave."""
         path = str(Path(tempfile.mkdtemp(prefix="offhook-"), "engine"))  # in a directory of this user alone
-        ours, theirs = socket.socketpair()
-        with theirs:
-            control = await Channel.adopt(ours)
-            try:
-                child = cls(await _spawn(theirs, path), control, path)
-            except BaseException:
-                _remove(path)
-                await control.abort()
-                raise
+        try:
+            child = await cls._born(path)
+        except BaseException:
+            _remove(path)
+            raise
         try:
             child._control.send(json.dumps(asdict(config)).encode())
             async with asyncio.timeout(timeout):
@@ -188,6 +184,17 @@ class Child:
             await child.end()
             raise
         return child
+
+    @classmethod
+    async def _born(cls, path: str) -> Self:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            control = await Channel.adopt(ours)
+            try:
+                return cls(await _spawn(theirs, path), control, path)
+            except BaseException:
+                await control.abort()
+                raise
 
     async def gone(self) -> str:
         """Wait until the child can serve no more; why."""
