@@ -9,8 +9,9 @@ from aiohttp import web
 import web as web_package
 from engine.base import Engine
 from signaling import http
-from signaling.auth import Auth, Origins
+from signaling.auth import TOKEN, Auth, Origins
 from signaling.config import Config
+from signaling.errors import Unauthorized
 from signaling.http import AUTH, CONFIG, ORIGINS
 from signaling.switchboard import Switchboard
 from signaling.transports.listener import ListenerDoor
@@ -39,7 +40,6 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
     app.router.add_get("/v1/sessions/{id}/events", ListenerDoor(switchboard).handle, allow_head=False)
     app.router.add_routes(WhipDoor(switchboard, peers).routes())
-    app.router.add_route("OPTIONS", "/{path:.*}", http.preflight)
     for name, path in web_files().items():
         app.router.add_get(f"/{name}", serve_file(path))
     app.on_shutdown.append(drain)
@@ -86,7 +86,8 @@ async def ready(request: web.Request) -> web.Response:
 
 async def tokens(request: web.Request) -> web.Response:
     """A short-lived token for a browser, so that no key ever reaches one."""
-    http.caller(request)
+    if http.caller(request).key == TOKEN:
+        raise Unauthorized("A token makes no further tokens; send a key.")
     token, expires = request.app[AUTH].issue_token(http.unix_time())
     return web.json_response({"token": token, "expires_at": expires}, headers={"Cache-Control": "no-store"})
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from signaling.errors import ForbiddenOrigin, Unauthorized
 
 TOKEN_PREFIX = "ot_"
+TOKEN = "token"  # in the place of a key's name, where a token was shown
 TOKEN_LIFETIME = 600  # seconds within which a browser must begin its session
 BEARER_PROTOCOL = "bearer."  # a browser cannot set a WebSocket's headers, so the token travels as a subprotocol
 
@@ -38,7 +39,7 @@ class Auth:
         if not credential:
             raise Unauthorized("Send a key: Authorization: Bearer KEY.")
         if self._is_token(credential, now):
-            return "token"
+            return TOKEN
         # Every key is compared, so that the time taken tells nothing about any of them.
         matches = [key for key in self._keys if same(key, credential)]
         if not matches:

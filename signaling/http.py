@@ -27,6 +27,7 @@ log = logging.getLogger("offhook.http")
 BODY_LIMIT = 64 * 1024  # bytes: an SDP
 HEADER_DEADLINE = 10.0  # seconds for a whole request header
 KEEP_ALIVE = 30.0  # seconds for an idle connection
+LINGER = 2.0  # seconds of reading on after a refusal, so that it reaches a caller who is still sending
 BODY_RATE = 1_000  # bytes a second, at least
 BODY_PATIENCE = 5.0  # seconds before that rate is asked for
 
@@ -37,6 +38,7 @@ ORIGINS = web.AppKey("origins", Origins)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HEADERS = {
+    "Server": "Offhook",  # and not the versions of what it is made of
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
@@ -95,8 +97,11 @@ async def read_text(request: web.Request, content_type: str, limit: int = BODY_L
 
 def problem(status: int, code: str, title: str, detail: str, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON problem (RFC 9457)."""
-    body = dumps({"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code})
-    return web.Response(status=status, text=body, content_type="application/problem+json", headers=headers)
+    text = dumps({"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code})
+    body = text.encode("utf-8", "replace")  # the detail may repeat what a caller sent, which need not be UTF-8
+    return web.Response(
+        status=status, body=body, content_type="application/problem+json", charset="utf-8", headers=headers
+    )
 
 
 def refusal(error: Exception) -> web.Response:
@@ -119,6 +124,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if "Content-Encoding" in request.headers:
             raise web.HTTPUnsupportedMediaType(text="Send the body without Content-Encoding.")
         return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        return preflight() if request.method == "OPTIONS" else _http_problem(error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -154,7 +161,7 @@ PREFLIGHT = {
 }
 
 
-async def preflight(request: web.Request) -> web.Response:
+def preflight() -> web.Response:
     """What a page of another origin may send (a CORS preflight); `add_headers` says to which origins."""
     return web.Response(status=204, headers=PREFLIGHT)
 
@@ -195,7 +202,12 @@ class Runner(web.AppRunner):
 
     def __init__(self, app: web.Application) -> None:
         super().__init__(
-            app, access_log=None, keepalive_timeout=KEEP_ALIVE, auto_decompress=False, shutdown_timeout=2.0
+            app,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE,
+            lingering_time=LINGER,
+            auto_decompress=False,
+            shutdown_timeout=2.0,
         )
 
     async def _make_server(self) -> web.Server:

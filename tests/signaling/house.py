@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from engine import load
 from engine.base import Engine, EngineConfig
@@ -52,10 +53,14 @@ class House:
         return app[SWITCHBOARD]
 
     @property
-    def connections(self) -> int:
-        """Open TCP connections of callers."""
+    def handlers(self) -> list[RequestHandler]:
+        """One for each open TCP connection of a caller."""
         assert self._runner.server is not None
-        return len(self._runner.server.connections)
+        return self._runner.server.connections
+
+    @property
+    def connections(self) -> int:
+        return len(self.handlers)
 
     @property
     def port(self) -> int:

@@ -1,0 +1,130 @@
+"""The joined server: its front page, its health, its tokens, and what it never writes into a log."""
+
+import asyncio
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+import web as web_package
+from engine.base import Stats
+from signaling.auth import TOKEN_LIFETIME
+from tests.media.offers import CHROME
+from tests.signaling.house import House, OpenHouse, until
+
+KEY = "a-key-of-somebody"
+
+
+async def test_the_front_is_a_page_for_browsers_and_a_description_for_programs(house: House) -> None:
+    async with house.http.get(house.url, headers={"Accept": "text/html,application/xhtml+xml"}) as response:
+        assert response.content_type == "text/html"
+        assert "<!doctype html>" in (await response.text()).lower()
+    async with house.http.get(house.url) as response:
+        body = await response.json()
+    assert (body["service"], body["engine"]) == ("Offhook", "scripted")
+    assert body["endpoints"]["signal"] == "/v1/signal"
+
+
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+FILES = [path for path in sorted(Path(web_package.__path__[0]).iterdir()) if path.suffix in KINDS]
+
+
+@pytest.mark.parametrize(("path", "content"), [(path, path.read_bytes()) for path in FILES], ids=lambda part: "")
+async def test_every_file_of_the_page_is_served(house: House, path: Path, content: bytes) -> None:
+    async with house.http.get(f"{house.url}/{path.name}") as response:
+        assert response.status == 200
+        assert response.content_type in (KINDS[path.suffix], "application/javascript")
+        assert await response.read() == content
+
+
+async def test_health_counts_the_places(open_house: OpenHouse) -> None:
+    house = await open_house(capacity=1)
+    assert await house.health() == {
+        "status": "ok",
+        "engine": {"name": "scripted", "state": "ready", "restarts": 0},
+        "capacity": 1,
+        "live": 0,
+        "free": 1,
+    }
+    browser, _ = await house.call("alpha")
+    full = await house.health()
+    assert (full["status"], full["live"], full["free"]) == ("ok", 1, 0)
+    async with house.http.get(f"{house.url}/ready") as response:
+        assert response.status == 503
+    await browser.send(type="bye")
+    await until(lambda: house.switchboard.live == 0)
+    assert (await house.health())["free"] == 1
+
+
+async def test_health_says_when_the_engine_is_down(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house.engine, "stats", lambda: Stats("down", 16, 0, 3))
+    for path in ("/health", "/ready"):
+        async with house.http.get(f"{house.url}{path}") as response:
+            assert response.status == 503
+    body = await house.health()
+    assert (body["status"], body["engine"]["restarts"], body["free"]) == ("down", 3, 0)
+
+
+async def test_health_says_when_the_server_is_ending(house: House) -> None:
+    assert (await house.health())["status"] == "ok"
+    await house.call("alpha")
+    draining = asyncio.create_task(house.switchboard.drain())
+    await until(lambda: house.switchboard.draining)
+    for path in ("/health", "/ready"):
+        async with house.http.get(f"{house.url}{path}") as response:
+            assert response.status == 503
+    assert (await house.health())["status"] == "draining"
+    async with house.http.post(
+        f"{house.url}/whip", data=CHROME, headers={"Content-Type": "application/sdp"}
+    ) as response:
+        assert (response.status, response.headers["Retry-After"]) == (503, "5")
+        assert (await response.json())["code"] == "draining"
+    await asyncio.wait_for(draining, 5)
+
+
+async def test_tokens_are_for_those_who_have_a_key(open_house: OpenHouse) -> None:
+    house = await open_house(keys=(KEY,))
+    async with house.http.post(f"{house.url}/v1/tokens") as response:
+        assert response.status == 401
+        assert (await response.json())["code"] == "unauthorized"
+    async with house.http.post(f"{house.url}/v1/tokens", headers={"Authorization": f"Bearer {KEY}"}) as response:
+        body = await response.json()
+    assert body["token"].startswith("ot_")
+    assert 0 < TOKEN_LIFETIME <= 600
+    # A token begins calls; it does not make more tokens for ever.
+    async with house.http.post(
+        f"{house.url}/v1/tokens", headers={"Authorization": f"Bearer {body['token']}"}
+    ) as response:
+        assert response.status in (401, 403)
+
+
+async def test_no_log_line_holds_what_was_said_who_said_it_or_how_to_get_in(
+    open_house: OpenHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("offhook", "engine", "media"):
+        caplog.set_level(logging.DEBUG, name)
+    house = await open_house(keys=(KEY,), resume_grace=0.1)
+    browser = await house.dial(headers={"Authorization": f"Bearer {KEY}"})
+    voice = await browser.speak(["whiskey"])
+    await voice.told("word", text="whiskey")
+    await browser.send(type="candidate", candidate={"candidate": "candidate:junk 203.0.113.77"})
+    await browser.told("error")
+    browser.lose()
+    await voice.told("ended")
+    refused = await house.dial(headers={"Authorization": f"Bearer {KEY}"})
+    await refused.send(type="offer", sdp=CHROME[:700])
+    await refused.closed()
+    await house.close()
+    lines = [
+        record.getMessage() + str(record.exc_info or "")
+        for record in caplog.records
+        if record.name.split(".")[0] in ("offhook", "engine", "media")
+    ]
+    assert any("opened session=" in line for line in lines)
+    assert any("reason=lost" in line for line in lines)
+    told = browser.all[0]
+    forbidden = ["whiskey", KEY, "candidate", "m=audio", "ice-", told["session"], told["resume_token"], "203.0.113.77"]
+    for line in lines:
+        assert not [word for word in forbidden if word in line], line
+        assert not re.search(r"\b\d{1,3}(\.\d{1,3}){3}\b", line), line
