@@ -25,13 +25,13 @@ from typing import Any, Literal, ParamSpec
 
 import numpy as np
 
-from engine.backlog import Backlog
-from engine.base import LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, EngineConfig, Stats, Stream, checked_pcm, pcm_from_s16
+from engine.base import LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, EngineConfig, Stats, Stream, pcm_from_s16
 from engine.errors import EngineError, Full, Misuse, Unavailable
 from engine.events import Event, Mark, Word
 from engine.listening import HOP, Listener
-from engine.outbox import Outbox
-from engine.worker import LOAD, LONGEST_INTERVAL, Audio, Command, MarkAt, Open, Verb, Worker
+from engine.streams import BufferedStream
+from engine.verbs import Clear, Verb
+from engine.worker import LOAD, LONGEST_INTERVAL, Close, Open, Worker
 
 WARMUP = 10.0  # seconds of speech that the capacity is measured on
 REHEARSALS = 2  # times that it is measured; the fastest counts, since the first one also warms the caches
@@ -168,86 +168,32 @@ class MoonshineEars:
         self._library.close()
 
 
-class MoonshineStream(Stream):
+class MoonshineStream(BufferedStream):
     """The event loop's half of a stream."""
 
     def __init__(self, engine: "MoonshineEngine", worker: Worker, backlog: float, *, live: bool) -> None:
+        super().__init__(backlog)
         self._engine = engine
         self._worker = worker
-        self._backlog = Backlog(round(backlog * SAMPLE_RATE))
-        self._outbox = Outbox()
         self._epoch = 0  # how often it was cleared: what a worker said of an older one is forgotten too
-        self._finished = self._closed = False
-        self.error: EngineError | None = None
-        self._ask(Open(live))
-
-    async def feed(self, pcm: PCM) -> None:
-        """See `Stream.feed`."""
-        self._check()
-        pcm = checked_pcm(pcm)
-        self._backlog.add(len(pcm))
-        self._ask(Audio(pcm.copy()))
-        await self._backlog.room()
-        if self.error:
-            raise self.error
-
-    def mark(self, id: int) -> None:
-        """See `Stream.mark`."""
-        self._check()
-        self._ask(MarkAt(id))
-
-    def flush(self) -> None:
-        """See `Stream.flush`."""
-        self._check()
-        self._ask(Verb.FLUSH)
-
-    def clear(self) -> None:
-        """See `Stream.clear`."""
-        self._check()
-        self._epoch += 1
-        self._ask(Verb.CLEAR)
-
-    def finish(self) -> None:
-        """See `Stream.finish`."""
-        self._check()
-        self._finished = True
-        self._ask(Verb.FINISH)
-
-    async def close(self) -> None:
-        """See `Stream.close`."""
-        if not self._closed:
-            self._closed = True
-            self._ask(Verb.CLOSE)
-            self._engine.left(self, self._worker)
-            self.end()
-
-    async def __anext__(self) -> Event:
-        """See `Stream.__anext__`."""
-        return await self._outbox.get()
+        worker.ask(self, Open(live))
 
     def deliver(self, epoch: int, events: Sequence[Event], consumed: int, ended: bool) -> None:
         """What one update brought; called on the event loop."""
-        self._backlog.consumed(consumed)
         for event in events:
             if epoch == self._epoch or isinstance(event, Mark):
-                self._outbox.put(event)
+                self.tell(event)
+        self.consumed(consumed)
         if ended:
             self.end()
 
-    def end(self, error: EngineError | None = None) -> None:
-        """Nothing more comes: end the iteration, with `error` if the engine died, and let whoever feeds go on."""
-        self.error = error
-        self._outbox.end(error)
-        self._backlog.release()
+    def _send(self, verb: Verb) -> None:
+        self._epoch += isinstance(verb, Clear)
+        self._worker.ask(self, verb)
 
-    def _ask(self, command: Command) -> None:
-        self._worker.ask(self, command)
-
-    def _check(self) -> None:
-        if self._closed or self._finished:
-            raise Misuse("the stream was finished or closed: it takes no more")
-        if self.error:
-            raise self.error
+    async def _release(self) -> None:
+        self._worker.ask(self, Close())
+        self._engine.left(self, self._worker)
 
 
 class MoonshineEngine(Engine):

@@ -5,7 +5,6 @@ is shared. Under load the updates come less often instead of later and later.
 """
 
 import contextlib
-import enum
 import logging
 import math
 import queue
@@ -21,6 +20,7 @@ import numpy as np
 from engine.base import PCM, SAMPLE_RATE
 from engine.events import Event
 from engine.listening import Ears, Listener
+from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
 
 INTERVAL = 0.5  # seconds of audio between two updates of a stream, when there is time for it
 LONGEST_INTERVAL = 1.5  # ... and when there is not: beyond it a caller would wait too long for the next word
@@ -41,29 +41,11 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class Audio:
-    """More audio."""
-
-    pcm: PCM
+class Close:
+    """A stream ends now. Like Clear, it overtakes the audio that waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class MarkAt:
-    """A mark behind the audio so far."""
-
-    id: int
-
-
-class Verb(enum.Enum):
-    """What a stream asks for, in order with its audio; CLEAR and CLOSE overtake the audio that waits."""
-
-    FLUSH = enum.auto()
-    FINISH = enum.auto()
-    CLEAR = enum.auto()
-    CLOSE = enum.auto()
-
-
-Command = Open | Audio | MarkAt | Verb
+Command = Open | Verb | Close
 
 
 class Outlet(Protocol):
@@ -72,7 +54,7 @@ class Outlet(Protocol):
     def deliver(self, epoch: int, events: Sequence[Event], consumed: int, ended: bool) -> None:
         """What one update brought; called on the event loop.
 
-        `epoch`: how many CLEARs the worker had seen; `consumed`: samples heard or forgotten since the stream began.
+        `epoch`: how many Clears the worker had seen; `consumed`: samples heard or forgotten since the stream began.
         """
         ...
 
@@ -97,7 +79,7 @@ class Place:
         self._fed = 0  # samples since the stream began
         self._since = math.inf  # when the first of _audio came
         self._quiet_at = math.inf  # when marks that wait are to flush
-        self._verbs: deque[tuple[int, Verb]] = deque()  # each with the sample it stands at
+        self._verbs: deque[tuple[int, Flush | Finish]] = deque()  # each with the sample it stands at
 
     @property
     def consumed(self) -> int:
@@ -113,8 +95,8 @@ class Place:
         self._fed += len(pcm)
         self._expect_quiet(now)
 
-    def ask(self, verb: Verb) -> None:
-        """FLUSH or FINISH, once the audio before it has been heard."""
+    def ask(self, verb: Flush | Finish) -> None:
+        """Do it once the audio before it has been heard."""
         self._verbs.append((self._fed, verb))
 
     def mark(self, id: int, now: float) -> None:
@@ -123,7 +105,7 @@ class Place:
         self._expect_quiet(now)
 
     def clear(self) -> list[Event]:
-        """Forget the audio that waits and all that was heard; a FINISH stands."""
+        """Forget the audio that waits and all that was heard; a Finish stands."""
         self._audio.clear()
         self._waiting = 0
         self._since = self._quiet_at = math.inf
@@ -155,8 +137,8 @@ class Place:
         self._quiet_at = self._quiet_at if self._listener.marked else math.inf
         return events
 
-    def _do(self, verb: Verb) -> list[Event]:
-        if verb is Verb.FLUSH:
+    def _do(self, verb: Flush | Finish) -> list[Event]:
+        if isinstance(verb, Flush):
             return self._listener.flush()
         self.finished = True
         return self._listener.finish()
@@ -249,7 +231,7 @@ class Worker:
                 self._stopped = True
             case stream, Open(live):
                 self._places[stream] = Place(self._ears, live=live)
-            case stream, Verb.CLOSE:
+            case stream, Close():
                 self._places.pop(stream, None)
             case stream, command if stream in self._places:
                 self._pass_on(stream, self._places[stream], command)
@@ -260,7 +242,7 @@ class Worker:
                 place.feed(pcm, time.monotonic())
             case MarkAt(id):
                 place.mark(id, time.monotonic())
-            case Verb.CLEAR:
+            case Clear():
                 self._tell(stream, place, place.clear())
-            case Verb():
-                place.ask(command)
+            case Flush() | Finish() as verb:
+                place.ask(verb)

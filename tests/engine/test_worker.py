@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from engine.events import Event, Mark, Partial, Pause, Word
-from engine.worker import INTERVAL, LONGEST_INTERVAL, QUIET, Audio, MarkAt, Open, Place, Verb, Worker
+from engine.verbs import Audio, Clear, Finish, Flush, MarkAt
+from engine.worker import INTERVAL, LONGEST_INTERVAL, QUIET, Close, Open, Place, Worker
 from tests.engine.fake_ears import WORDS, FakeEars, hush, said
 
 
@@ -52,7 +53,7 @@ def test_a_stream_that_has_grown_dear_is_updated_less_often(place: Place) -> Non
 
 def test_a_verb_waits_for_the_audio_before_it_only(place: Place) -> None:
     place.feed(said(1, 2), 0.0)
-    place.ask(Verb.FINISH)
+    place.ask(Finish())
     place.feed(said(3), 0.0)
     events = place.update(0.0)
     assert [event.text for event in events if isinstance(event, Word)] == ["one", "two"]
@@ -61,7 +62,7 @@ def test_a_verb_waits_for_the_audio_before_it_only(place: Place) -> None:
 
 def test_a_long_piece_is_heard_in_parts(place: Place) -> None:
     place.feed(hush(12), 0.0)
-    place.ask(Verb.FINISH)
+    place.ask(Finish())
     assert [place.update(0.0), place.finished, place.update(0.0), place.finished] == [[], False, [], False]
     place.update(0.0)
     assert place.finished
@@ -156,7 +157,7 @@ def worker(ears: FakeEars, reasons: queue.SimpleQueue[str]) -> Iterator[Worker]:
 
 def test_a_stream_is_heard_to_its_end(worker: Worker) -> None:
     inbox = Inbox()
-    for command in (Open(True), Audio(said(1, 2)), MarkAt(3), Audio(hush(1)), Verb.FINISH):
+    for command in (Open(True), Audio(said(1, 2)), MarkAt(3), Audio(hush(1)), Finish()):
         worker.ask(inbox, command)
     events = inbox.until_the_end()
     assert [event.text for event in events if isinstance(event, Word)] == ["one", "two"]
@@ -171,7 +172,7 @@ def test_streams_of_one_worker_hear_nothing_of_each_other(worker: Worker) -> Non
         for number, inbox in enumerate(inboxes, start=1):
             worker.ask(inbox, Audio(said(number)))
     for inbox in inboxes:
-        worker.ask(inbox, Verb.FINISH)
+        worker.ask(inbox, Finish())
     told = [{event.text for event in inbox.until_the_end() if isinstance(event, Word)} for inbox in inboxes]
     assert told == [{word} for word in WORDS[1:]]
 
@@ -181,11 +182,11 @@ def test_what_was_said_before_a_clear_bears_the_older_epoch(worker: Worker, ears
     ears.may_go_on.clear()
     worker.ask(inbox, Open(True))
     worker.ask(inbox, Audio(said(1, 2, 3)))
-    worker.ask(inbox, Verb.FLUSH)
-    worker.ask(inbox, Verb.CLEAR)
+    worker.ask(inbox, Flush())
+    worker.ask(inbox, Clear())
     ears.may_go_on.set()
     epochs = {inbox.next().epoch}
-    worker.ask(inbox, Verb.FINISH)
+    worker.ask(inbox, Finish())
     while not (delivery := inbox.next()).ended:
         epochs.add(delivery.epoch)
     assert delivery.epoch == 1
@@ -194,9 +195,9 @@ def test_what_was_said_before_a_clear_bears_the_older_epoch(worker: Worker, ears
 
 def test_a_closed_stream_is_forgotten(worker: Worker) -> None:
     closed, open_ = Inbox(), Inbox()
-    for command in (Open(True), Verb.CLOSE, Audio(said(1)), Verb.FINISH):
+    for command in (Open(True), Close(), Audio(said(1)), Finish()):
         worker.ask(closed, command)
-    for command in (Open(True), Audio(said(2)), Verb.FINISH):
+    for command in (Open(True), Audio(said(2)), Finish()):
         worker.ask(open_, command)
     open_.until_the_end()
     with pytest.raises(queue.Empty):
@@ -208,7 +209,7 @@ def test_a_worker_that_dies_says_why(
 ) -> None:
     ears.error = RuntimeError("out of luck")
     inbox = Inbox()
-    for command in (Open(True), Audio(said(1, 2, 3)), Verb.FINISH):
+    for command in (Open(True), Audio(said(1, 2, 3)), Finish()):
         worker.ask(inbox, command)
     assert reasons.get(timeout=10) == "the engine died: RuntimeError"
     assert "out of luck" in caplog.text
