@@ -6,6 +6,7 @@ dies is started again, at once the first time, then with back-off; its streams r
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import shutil
@@ -205,15 +206,18 @@ class Child:
                 return LOST
 
     async def end(self) -> None:
-        """End the child: it leaves when its control connection does, or is killed. Ending twice is harmless."""
+        """End the child: it leaves when its control connection does, or is killed, also when the wait for it is
+        cancelled. Ending twice is harmless."""
         _remove(self.path)
         await self._control.abort()
         try:
-            async with asyncio.timeout(END_TIMEOUT):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_TIMEOUT):
+                    await self._process.wait()
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+        await self._process.wait()
 
     async def _ready(self) -> int:
         match await _receive(self._control):

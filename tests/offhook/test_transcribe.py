@@ -1,0 +1,85 @@
+"""`offhook transcribe`: a file, a real call, and the words on standard output."""
+
+import json
+import socket
+import wave
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from engine.base import SAMPLE_RATE, s16_from_pcm
+from engine.scripted import say
+from offhook import cli
+from tests.offhook.server import Server, outcome
+
+StartServer = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    """Three words as a WAV file."""
+    path = tmp_path / "three words.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(s16_from_pcm(say(["lima", "mike", "november"])))
+    return str(path)
+
+
+async def test_a_file_is_told_word_by_word(start_server: StartServer, recording: str) -> None:
+    server = await start_server("--keys", "a-key-of-somebody")
+    code, out, err = await outcome("transcribe", recording, "--url", server.url, "--key", "a-key-of-somebody")
+    assert (code, err) == (0, "")
+    assert out.split() == ["lima", "mike", "november"]
+
+
+async def test_events_can_be_had_as_json_and_the_file_sent_faster(start_server: StartServer, recording: str) -> None:
+    server = await start_server()
+    code, out, err = await outcome("transcribe", recording, "--url", server.url, "--json", "--rtf", "3")
+    assert (code, err) == (0, "")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["text"] for event in events if event["type"] == "word"] == ["lima", "mike", "november"]
+    assert [events[0]["type"], events[-1]["type"]] == ["ready", "ended"]
+
+
+async def test_a_server_that_refuses_is_a_sentence(start_server: StartServer, recording: str) -> None:
+    server = await start_server("--keys", "a-key-of-somebody")
+    code, out, err = await outcome("transcribe", recording, "--url", server.url, "--key", "wrong-key")
+    assert (code, out) == (1, "")
+    assert err.startswith("offhook: The server answered 401")
+    assert err.count("\n") == 1
+
+
+def test_no_server_is_a_sentence(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    assert cli.main(["transcribe", recording, "--url", f"http://127.0.0.1:{port}"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"offhook: No server answers at http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://", "ftp://127.0.0.1/"])
+def test_what_is_no_address_is_a_sentence(recording: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["transcribe", recording, "--url", url]) == 1
+    assert capsys.readouterr().err.startswith("offhook: ")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not audio at all"])
+def test_a_file_that_is_no_audio_is_a_sentence(
+    tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "clip"
+    if content is not None:
+        path.write_bytes(content)
+    assert cli.main(["transcribe", str(path)]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("offhook: ")
+    assert str(path) in err
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "nan"])
+def test_a_speed_that_is_none_is_wrong_use(recording: str, speed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["transcribe", recording, f"--rtf={speed}"]) == 2
+    assert "--rtf" in capsys.readouterr().err
