@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from aiohttp import web
-
 from engine import load
 from engine.base import Engine
 from engine.errors import EngineError
@@ -107,10 +105,10 @@ async def serve(config: Config) -> int:
     return 0
 
 
-async def listen(runner: web.AppRunner, config: Config) -> None:
+async def listen(runner: Runner, config: Config) -> None:
     """Open the port. Raises ConfigError when it cannot be had."""
     try:
-        await web.TCPSite(runner, config.host, config.port).start()
+        await runner.listen(config.host, config.port)
     except OSError as error:
         raise ConfigError(f"cannot listen on {config.host}:{config.port} ({error}): set --host or --port") from None
 
@@ -140,7 +138,7 @@ def make_engine(config: Config) -> Engine:
     return load(config.engine_config())
 
 
-def greeting(config: Config, runner: web.AppRunner, engine: Engine) -> str:
+def greeting(config: Config, runner: Runner, engine: Engine) -> str:
     """What people see once everything is warm."""
     host, port = runner.addresses[0][:2]
     shown = f"[{host}]" if ":" in host else host

@@ -210,6 +210,10 @@ class Runner(web.AppRunner):
             shutdown_timeout=2.0,
         )
 
+    async def listen(self, host: str, port: int) -> None:
+        """Take connections there, after `setup`. Raises OSError."""
+        await web.TCPSite(self, host, port).start()
+
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         # An Application makes its Server itself; only the class that it makes connections with differs.

@@ -9,7 +9,6 @@ import aiohttp
 import numpy as np
 import numpy.typing as npt
 import psutil
-from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from engine import load
@@ -44,7 +43,7 @@ class House:
         await engine.start()
         runner = Runner(create_app(config, engine))
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await runner.listen("127.0.0.1", 0)
         return cls(config, engine, runner, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)))
 
     @property
