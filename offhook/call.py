@@ -102,8 +102,8 @@ async def call(url: str, pcm: npt.NDArray[np.float32], *, pace: float = 1.0, key
             )
         except aiohttp.WSServerHandshakeError as error:
             raise CallFailed(f"The server answered {error.status}: {error.message}.") from None
-        except aiohttp.ClientError as error:
-            raise CallFailed(f"No server answers at {url}: {error}.") from None
+        except (aiohttp.ClientError, ValueError):
+            raise CallFailed(f"No server answers at {url}: start one with `offhook serve`, or set --url.") from None
         speech = Speech(pcm, pace)
         live = Call(socket, Caller(speech), speech)
         try:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from offhook import serve, transcribe
+from offhook import serve, settings, transcribe
 
 COMMANDS = {"serve": serve, "transcribe": transcribe}
 
@@ -23,7 +23,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="offhook",
         description="A WebRTC voice endpoint: a browser speaks, and the words come back while they are being spoken.",
-        epilog="offhook serve --help shows every setting with its environment variable and default.",
+        epilog="\n".join(
+            ["settings of the server, as environment variables or options of serve:", *settings.listing()]
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():

@@ -4,19 +4,18 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import shlex
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 from engine import load
 from engine.base import Engine
 from engine.errors import EngineError
 from engine.process import ProcessEngine
+from offhook import settings
+from offhook.reload import run_reloading
 from signaling.app import SWITCHBOARD, create_app
-from signaling.config import Config, ConfigError, parse
+from signaling.config import Config, ConfigError
 from signaling.http import Runner
 
 HELP = "run the server"
@@ -29,51 +28,23 @@ log = logging.getLogger("offhook.serve")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Every setting of Config, with its environment variable and default."""
-    for item in fields(Config):
-        variables, default = item.metadata["environment"], item.default
-        shown = (
-            "yes"
-            if default is True
-            else "no"
-            if default is False
-            else ",".join(default)
-            if isinstance(default, tuple)
-            else default
-        )
-        text = f"{item.metadata['help']} [{' or '.join(variables)}; default: {shown if shown != '' else 'none'}]"
-        name = f"--{item.name.replace('_', '-')}"
-        if isinstance(default, bool):
-            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=text)
-        else:
-            parser.add_argument(name, metavar=item.name.upper(), help=text)
+    settings.add_arguments(parser)
     parser.add_argument("--reload", action="store_true", help="start again when a source file changes (for developers)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the server; the exit code."""
     try:
-        config = read_config(arguments)
+        config = settings.read(arguments)
     except ConfigError as error:
         print(f"offhook: {error}", file=sys.stderr)
         return 2
     if arguments.reload:
-        return run_reloading(arguments)
+        return run_reloading(sys.argv[1:])
     configure_logs(config.log_level)
     with contextlib.suppress(KeyboardInterrupt):
         return asyncio.run(serve(config))
     return 130
-
-
-def read_config(arguments: argparse.Namespace) -> Config:
-    """The environment, and over it what the command line says. Raises ConfigError."""
-    said: dict[str, Any] = {}
-    for item in fields(Config):
-        value = getattr(arguments, item.name)
-        if value is not None:
-            said[item.name] = (
-                value if isinstance(value, bool) else parse(item, value, f"--{item.name.replace('_', '-')}")
-            )
-    return Config.read(said)
 
 
 async def serve(config: Config) -> int:
@@ -175,29 +146,3 @@ def configure_logs(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     for library in ("aiohttp", "aioice", "aiortc", "asyncio"):
         logging.getLogger(library).setLevel(logging.WARNING)
-
-
-def run_reloading(arguments: argparse.Namespace) -> int:
-    """Run the same command without --reload, again after each change of a source file."""
-    try:
-        from watchfiles import run_process
-    except ImportError:
-        print("offhook: --reload needs watchfiles: pip install -e '.[dev]' -c constraints.txt", file=sys.stderr)
-        return 1
-    command = [sys.executable, "-m", "offhook.cli", *without_reload(sys.argv[1:])]
-    return run_process(*source_folders(), target=shlex.join(command), target_type="command")
-
-
-def source_folders() -> Sequence[str]:
-    """The folders whose change matters: those of our packages."""
-    import engine
-    import media
-    import offhook
-    import signaling
-
-    return [str(module.__path__[0]) for module in (engine, media, offhook, signaling)]
-
-
-def without_reload(arguments: Sequence[str]) -> list[str]:
-    """The same command line for the child."""
-    return [argument for argument in arguments if argument != "--reload"]

@@ -26,7 +26,7 @@ GUESTS = {
     "av": {"media"},
     "moonshine_voice": {"engine/moonshine.py"},
     "msgpack": {"engine/wire.py"},
-    "watchfiles": {"offhook/serve.py"},
+    "watchfiles": {"offhook/reload.py"},
 }
 ENVIRONMENT = {"signaling/config.py"}
 # The shells read the clock; everything else is told the time.

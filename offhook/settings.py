@@ -1,0 +1,48 @@
+"""Config as a command line: an option for each setting, and the list of them all."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from signaling.config import Config, parse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """An option for every setting; one that is not given leaves the environment's word."""
+    for item in fields(Config):
+        text = f"{item.metadata['help']} [{' or '.join(item.metadata['environment'])}; default: {shown(item.default)}]"
+        if isinstance(item.default, bool):
+            parser.add_argument(option(item.name), action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            parser.add_argument(option(item.name), metavar=item.name.upper(), help=text)
+
+
+def read(arguments: argparse.Namespace) -> Config:
+    """The environment, and over it what the command line says. Raises ConfigError."""
+    said: dict[str, Any] = {}
+    for item in fields(Config):
+        value = getattr(arguments, item.name)
+        if value is not None:
+            said[item.name] = value if isinstance(value, bool) else parse(item, value, option(item.name))
+    return Config.read(said)
+
+
+def listing() -> Iterator[str]:
+    """Every setting in a line or two: its variables and default, and what it is."""
+    for item in fields(Config):
+        yield f"  {' or '.join(item.metadata['environment'])} (default: {shown(item.default)})"
+        yield f"      {item.metadata['help']}"
+
+
+def option(name: str) -> str:
+    """A setting's name on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
+def shown(default: Any) -> str:
+    """A default as people write it."""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    text = ",".join(default) if isinstance(default, tuple) else str(default)
+    return text or "none"
