@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aioice import stun
 from aiortc import RTCPeerConnection
 
 from engine.events import Word
@@ -63,6 +65,37 @@ async def test_a_call_connects_by_trickled_candidates_alone(house: House) -> Non
     await browser.send(type="candidate", candidate=None)
     await browser.told("candidate", candidate=None)
     await voice.told("word", text="delta")
+
+
+class Stun(asyncio.DatagramProtocol):
+    """A STUN server that sees every caller at the same public address."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str | Any, int]) -> None:
+        request = stun.parse_message(data)
+        answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
+        answer.attributes["XOR-MAPPED-ADDRESS"] = ("198.51.100.77", 40_000)
+        self.transport.sendto(bytes(answer), address)
+
+
+async def test_what_a_stun_server_tells_us_is_trickled_to_the_caller(open_house: OpenHouse) -> None:
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Stun, local_addr=("0.0.0.0", 0))
+    port = transport.get_extra_info("sockname")[1]
+    house = await open_house(ice_servers=(f"stun:127.0.0.1:{port}",))
+    browser = await house.dial()
+    assert (await browser.told("ready"))["ice_servers"] == [{"urls": [f"stun:127.0.0.1:{port}"]}]
+    await offer(browser, SILENT)
+    answer = (await browser.told("answer"))["sdp"]
+    await browser.told("candidate", candidate=None)
+    told = [event["candidate"] for event in browser.of("candidate")]
+    assert "198.51.100.77" not in answer  # which does not wait for it
+    assert (
+        ["198.51.100.77 40000" in candidate["candidate"] for candidate in told[:-1]] == [True] * (len(told) - 1) != []
+    )
+    assert all(candidate["sdpMid"] == "0" for candidate in told[:-1])
+    transport.close()
 
 
 async def test_what_is_asked_on_the_channel_is_done(house: House) -> None:
@@ -431,6 +464,19 @@ async def test_at_the_servers_end_callers_get_their_last_words(house: House) -> 
     assert (await browser.told("error"))["code"] == "draining"
     assert await browser.closed() == 1013
     await asyncio.wait_for(draining, 5)
+
+
+async def test_many_callers_get_their_last_words_and_abandoned_ones_hold_nobody_up(open_house: OpenHouse) -> None:
+    house = await open_house(capacity=16, connect_timeout=60.0)
+    calls = await asyncio.gather(*(house.call("alpha", "bravo", "charlie") for _ in range(6)))
+    for _ in range(3):
+        browser = await house.dial()
+        await offer(browser, SILENT)
+        await browser.told("answer")
+    await asyncio.gather(*(voice.told("partial", text="bravo") for _, voice in calls))
+    await asyncio.wait_for(house.switchboard.drain(), 5.0)
+    assert [voice.words for _, voice in calls] == [["alpha", "bravo"]] * 6
+    assert house.engine.stats().live == house.switchboard.live == 0
 
 
 async def test_a_restart_while_the_call_is_ending_does_not_cost_its_last_words(house: House) -> None:
