@@ -316,7 +316,7 @@ export class OffhookClient extends EventTarget {
     const RTC = /** @type {typeof RTCPeerConnection} */ (this.#options.rtc);
     const track = /** @type {MediaStreamTrack} */ (this.#track);
     this.#peer = new Peer(RTC, iceServers, track, {
-      tell: (told) => this.#tell(told),
+      tell: (told) => this.#tell(told.on === 'described' ? { ...told, seq: this.transcript.seq } : told),
       read: (text) => this.#read(text),
     });
     void this.#peer.offer();

@@ -166,8 +166,9 @@ function restart(call) {
 }
 
 /** @type {Rule} */
-function described(call, { sdp }) {
-  return [call, { do: 'send', message: { type: call.kind, sdp } }];
+function described(call, { sdp, seq }) {
+  const message = call.kind === 'restart' ? { type: call.kind, sdp, seq } : { type: call.kind, sdp };
+  return [call, { do: 'send', message }];
 }
 
 /** @type {Rule} */

@@ -191,7 +191,7 @@ test('a path that failed is restarted over the same socket', async () => {
   peer().becomes('failed');
   await settled();
   assert.equal(FakeSocket.made.length, 1);
-  assert.deepEqual(socket().sent.at(-1), { type: 'restart', sdp: 'offer 2' });
+  assert.deepEqual(socket().sent.at(-1), { type: 'restart', sdp: 'offer 2', seq: 0 });
   assert.equal(FakePeerConnection.made[0].closed, true);
 });
 

@@ -67,7 +67,8 @@ test('at most 32 candidates are sent, and a fresh peer has 32 of its own', () =>
 test('a failed path is restarted on the same socket with a fresh peer', () => {
   const told = [...JOINED, { on: 'peer', state: 'failed' }];
   assert.deepEqual(after(told).done, ['negotiate', 'timer']);
-  assert.deepEqual(sent(after([...told, { on: 'described', sdp: 'v=2' }]).actions), [{ type: 'restart', sdp: 'v=2' }]);
+  const restarted = after([...told, { on: 'described', sdp: 'v=2', seq: 7 }]);
+  assert.deepEqual(sent(restarted.actions), [{ type: 'restart', sdp: 'v=2', seq: 7 }]);
 });
 
 test('a disconnected path has 3 s to come back', () => {
