@@ -7,6 +7,9 @@ either fails there and not in a call. What each does, why, and when it can go:
 - `open_connection`: one peer connection on one transport, with no servers but ours. All of it is public API.
 - `Gathering`: UDP ports from a range, chosen addresses, loopback; host candidates at once and those of servers
   later. aioice binds port 0 and waits up to 5 s for servers. Until aioice offers both (aioice#47, PR 112).
+- `GuardedProtocol`: a socket that takes datagrams only from who has proven to be the caller. aiortc ends a call at an
+  empty datagram or one over 2 KiB, and aioice keeps without bound what comes before a call is connected, from anybody.
+  Until aiortc survives what cannot be read and aioice bounds its queue.
 - `take_packets`: datagrams after SRTP, before aiortc's jitter buffer and its decoder thread per call, while its
   receiver reports go on. Until aiortc has a raw receiver.
 - `answer_codecs`: payload types and parameters as the offer has them; aiortc's table knows fewer.
@@ -22,6 +25,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 from aioice import ice as aioice
+from aioice import stun
 from aioice.candidate import Candidate as AioiceCandidate
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpReceiver, RTCRtpTransceiver
@@ -35,6 +39,9 @@ from media.errors import NoPort
 from media.ice import IceServer, Sockets
 from media.rtp import Arrival, parse
 
+LONGEST_DATAGRAM = 1_600  # bytes; an Ethernet frame and a little
+MOST_UNREAD = 512  # datagrams that may wait: five seconds of a call, or a DTLS handshake many times over
+MOST_PROVEN = 64  # addresses from which the caller may have proven itself
 MOST_SENDERS = 8  # SSRCs a call may use: more do not fit a receiver report of 31, and are an attack
 RECEIVE_BUFFER = 256 * 1024  # bytes the kernel keeps for a socket while the event loop is busy
 
@@ -155,7 +162,7 @@ class Gathering:
         for port in self._sockets.port_choices():
             try:
                 transport, protocol = await loop.create_datagram_endpoint(
-                    lambda: aioice.StunProtocol(self._connection), local_addr=(address, port)
+                    lambda: GuardedProtocol(self._connection), local_addr=(address, port)
                 )
             except OSError:
                 continue
@@ -190,7 +197,7 @@ class Gathering:
         candidate, protocol = await aioice.relayed_candidate(
             component=1,
             hide_related_address=True,
-            protocol_factory=lambda: aioice.StunProtocol(connection),
+            protocol_factory=lambda: GuardedProtocol(connection),
             turn_server=server,
             turn_username=connection.turn_username,
             turn_password=connection.turn_password,
@@ -212,6 +219,51 @@ class Gathering:
         if not public or candidate.type != "host" or (":" in public) != (":" in candidate.host):
             return candidate
         return _host_candidate(public, candidate.port)
+
+
+class GuardedProtocol(aioice.StunProtocol):
+    """Takes STUN from anybody, since ICE authenticates it, and everything else only from an address that has passed
+    an ICE check, in either direction. `refused` counts the rest, which reaches nobody."""
+
+    def __init__(self, receiver: aioice.Connection) -> None:
+        super().__init__(receiver)
+        self.refused = 0
+        self._proven: set[tuple[str, int]] = set()
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        """What aioice's protocol does, for the datagrams that are acceptable."""
+        if isinstance(data, bytes) and self._acceptable(data, (addr[0], addr[1])):
+            super().datagram_received(data, addr)
+        else:
+            self.refused += 1
+
+    def send_stun(self, message: stun.Message, addr: tuple[str, int]) -> None:
+        """A success response is sent to who knew our password, and to nobody else (RFC 8489 section 9.1.3)."""
+        if message.message_class is stun.Class.RESPONSE and len(self._proven) < MOST_PROVEN:
+            self._proven.add(addr)
+        super().send_stun(message, addr)
+
+    def _acceptable(self, data: bytes, address: tuple[str, int]) -> bool:
+        if not 0 < len(data) <= LONGEST_DATAGRAM:
+            return False
+        if data[0] < 4:  # STUN's share of the first byte (RFC 7983 section 7)
+            return _is_stun(data)
+        return self._is_proven(address) and self.receiver._queue.qsize() < MOST_UNREAD
+
+    def _is_proven(self, address: tuple[str, int]) -> bool:
+        return address in self._proven or any(
+            pair.remote_addr == address and pair.state is aioice.CandidatePair.State.SUCCEEDED
+            for pair in self.receiver._check_list
+        )
+
+
+def _is_stun(data: bytes) -> bool:
+    """Whether aioice will read it as STUN: what it cannot read it would pass on as the caller's data."""
+    try:
+        stun.parse_message(data)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_candidate(address: str, port: int) -> AioiceCandidate:

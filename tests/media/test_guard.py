@@ -1,0 +1,144 @@
+"""Datagrams from anybody, thrown at a peer's port: before, during and after the handshake."""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+
+import pytest
+
+from media import compat
+from media.candidates import parse
+from media.peer import Peer
+from tests.media.caller import Caller, new_peer, opus_packets, tone
+
+ALERT = bytes.fromhex("15fefd000000000000000000020228")  # fatal handshake_failure, in the clear
+CLOSE_NOTIFY = bytes.fromhex("15fefd000000000000000000020100")
+CLIENT_HELLO = (
+    bytes.fromhex("16fefd000000000000000000360100002a000000000000002afefd")
+    + bytes(32)
+    + bytes.fromhex(
+        "000000020001010000"  # only NULL ciphers
+    )
+)
+JUNK_HANDSHAKE = bytes.fromhex("16fefd0000000000000000002001") + bytes(range(31))
+ATTACKS = {
+    "empty": b"",
+    "one byte": b"\x80",
+    "rtp over 2 KiB": b"\x80" * 2_049,
+    "rtp of 60 kB": b"\x80" * 60_000,
+    "dtls alert": ALERT,
+    "dtls close_notify": CLOSE_NOTIFY,
+    "dtls client hello": CLIENT_HELLO,
+    "dtls junk": JUNK_HANDSHAKE,
+    "stun without an end": struct.pack("!HHI", 1, 0xFFFF, 0x2112A442) + os.urandom(12),
+    "stun unauthenticated": struct.pack("!HHI", 1, 0, 0x2112A442) + os.urandom(12),
+    "almost stun": b"\x00" * 20,
+}
+
+
+def target(peer: Peer) -> tuple[str, int]:
+    """Where the peer listens."""
+    candidate = parse(peer._told[0])
+    return candidate.address, candidate.port
+
+
+def attacker() -> socket.socket:
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def protocols(peer: Peer) -> list[compat.GuardedProtocol]:
+    assert peer._transceiver is not None
+    found = compat.ice_connection(peer._transceiver)._protocols
+    assert all(isinstance(protocol, compat.GuardedProtocol) for protocol in found)
+    return [protocol for protocol in found if isinstance(protocol, compat.GuardedProtocol)]
+
+
+@asynccontextmanager
+async def peer_and_caller() -> AsyncIterator[tuple[Peer, Caller]]:
+    peer = new_peer()
+    try:
+        async with Caller() as caller:
+            yield peer, caller
+    finally:
+        await peer.close()
+
+
+async def repeatedly(throw: Callable[[], object]) -> None:
+    """Throw, and again, until cancelled, in step with the event loop."""
+    while True:
+        throw()
+        await asyncio.sleep(0.002)
+
+
+async def is_heard(peer: Peer, caller: Caller) -> None:
+    """The call is alive: audio that is sent now comes out."""
+    frames = peer.frames()
+    await caller.play(opus_packets(tone(0.5)), pace=0.005)
+    async with asyncio.timeout(5):
+        await anext(frames)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_a_connected_call_goes_on(attack: str) -> None:
+    async with peer_and_caller() as (peer, caller):
+        await caller.call(peer)
+        with closing(attacker()) as sock:
+            for _ in range(20):
+                sock.sendto(ATTACKS[attack], target(peer))
+            await is_heard(peer, caller)
+        assert caller.connection.connectionState == "connected"
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_a_handshake_is_not_disturbed(attack: str) -> None:
+    async with peer_and_caller() as (peer, caller):
+        answer = await peer.answer(await caller.offer())
+        with closing(attacker()) as sock:
+            throwing = asyncio.create_task(repeatedly(lambda: sock.sendto(ATTACKS[attack], target(peer))))
+            try:
+                async with asyncio.timeout(10):
+                    await caller.accept(answer)
+                    await peer.connected()
+                    await caller.connected()
+            finally:
+                throwing.cancel()
+                await asyncio.gather(throwing, return_exceptions=True)
+        await is_heard(peer, caller)
+
+
+async def test_what_a_flood_brings_before_the_call_is_connected_is_not_kept() -> None:
+    async with peer_and_caller() as (peer, caller):
+        await peer.answer(await caller.offer())
+        protocol = protocols(peer)[0]
+        with closing(attacker()) as sock:
+            sock.setblocking(False)
+            for number in range(4, 104):
+                sock.sendto(bytes([number]) + bytes(1_200), target(peer))
+            # The answer to a question behind the flood tells that the flood has been worked off.
+            sock.sendto(ATTACKS["stun unauthenticated"], target(peer))
+            async with asyncio.timeout(5):
+                await asyncio.get_running_loop().sock_recv(sock, 2_048)
+        assert protocol.refused == 100
+        assert protocol.receiver._queue.qsize() == 0
+
+
+async def test_a_caller_that_floods_fills_the_queue_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat, "MOST_UNREAD", 5)
+    async with peer_and_caller() as (peer, caller):
+        await peer.answer(await caller.offer())
+        protocol = protocols(peer)[0]
+        protocol._proven.add(("192.0.2.1", 1))
+        for _ in range(10):
+            protocol.datagram_received(b"\x80data", ("192.0.2.1", 1))
+        assert protocol.receiver._queue.qsize() == 5
+        assert protocol.refused == 5
+
+
+async def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat, "MOST_PROVEN", 1)
+    async with peer_and_caller() as (peer, caller):
+        await caller.call(peer)
+        assert max(len(protocol._proven) for protocol in protocols(peer)) == 1
