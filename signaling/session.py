@@ -244,11 +244,13 @@ class Session:
         """Obey the caller until its items end. True when it finished, False when it left."""
         async with contextlib.aclosing(transport.items()) as items:
             async for item in items:
+                if transport is not self._transport:
+                    break  # another one has taken over, and the caller's time is counted by its audio
                 match item:
                     case Audio():
                         await self._hear(item)
                     case Missed(start, stop):
-                        base = self._base or 0.0
+                        base = self._based(self._clock() - stop)
                         self.log.append(Missed(base + start, base + stop))
                     case Finish():
                         return True
@@ -257,20 +259,25 @@ class Session:
         return False
 
     async def _hear(self, audio: Audio) -> None:
-        now = self._clock()
-        if self._base is None:
-            self._base = self._resumed(now)
-        self._timeline.feed(self._base + audio.start, len(audio.pcm) / SAMPLE_RATE, now)
+        now, seconds = self._clock(), len(audio.pcm) / SAMPLE_RATE
+        base = self._based(now - seconds - audio.start)
+        self._timeline.feed(base + audio.start, seconds, now)
         await self._stream.feed(audio.pcm)
 
-    def _resumed(self, now: float) -> float:
-        """The caller's time now, when a transport's first audio comes; what was missed since the last is told."""
+    def _based(self, began: float) -> float:
+        """The caller's time at which the present transport's audio began; that was at `began` by the clock."""
+        if self._base is None:
+            self._base = self._resumed(began)
+        return self._base
+
+    def _resumed(self, began: float) -> float:
+        """The same, when a transport's first audio comes; what was missed since the last one's is told."""
         end = self._timeline.end
-        now_at = self._timeline.latency(0.0, now)
-        if now_at is None or now_at - end < RESUMED_HOLE:
+        at = self._timeline.latency(0.0, began)
+        if at is None or at - end < RESUMED_HOLE:
             return end
-        self.log.append(Missed(end, now_at))
-        return now_at
+        self.log.append(Missed(end, at))
+        return at
 
     async def _read(self, message: Message, transport: Transport, dialect: Dialect) -> None:
         try:

@@ -9,6 +9,7 @@ from engine.base import PCM, Stream
 from engine.errors import EngineError
 from engine.events import Event
 from engine.outbox import Outbox
+from media.events import Missed
 from signaling.commands import Audio, Finish
 from signaling.dialects.base import Message
 from signaling.transports.base import Item, Lost, Transport
@@ -118,6 +119,9 @@ class Line(Transport):
     def audio(self, index: int) -> None:
         self._heard = asyncio.get_running_loop().time()
         self._items.put_nowait(Audio(np.zeros(FRAME, np.float32), index * SECONDS))
+
+    def miss(self, start: float, stop: float) -> None:
+        self._items.put_nowait(Missed(start, stop))
 
     def hang_up(self) -> None:
         self._items.put_nowait(None)

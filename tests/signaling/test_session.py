@@ -132,6 +132,42 @@ async def test_a_second_transport_takes_over_and_closes_the_first(make_call: Any
     assert call.session.state == "live"
 
 
+async def test_what_the_first_transport_still_brings_does_not_move_the_callers_time(make_call: Any) -> None:
+    class Slow(Line):
+        async def close(self) -> None:
+            self.closed.set()  # and its items go on
+
+    call, first, second = make_call(), Slow(), Line()
+    call.session.join(first, NATIVE)
+    for index in range(25):
+        first.audio(index)
+    await call.stream.heard(25 * 1_920)
+    call.session.join(second, NATIVE)
+    first.audio(25)
+    second.audio(0)
+    await call.stream.heard(26 * 1_920)
+    call.stream.outbox.put(Word("after", 25 * SECONDS))
+    word = json.loads(await second.wait_for('"after"'))
+    assert word["start"] == pytest.approx(25 * SECONDS, abs=0.001)
+
+
+async def test_what_a_later_transport_missed_first_is_told_in_the_callers_time(
+    make_call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, line, again = make_call(), Line(), Line()
+    now = call.session._clock()
+    monkeypatch.setattr(call.session, "_clock", lambda: now)
+    call.session.join(line, NATIVE)
+    line.audio(0)
+    await call.stream.heard(1_920)
+    now += 10.0
+    call.session.join(again, NATIVE)
+    again.miss(0.0, 1.0)
+    hole, missed = [json.loads(await again.wait_for(text)) for text in ('"seq":1', '"seq":2')]
+    assert (hole["start"], hole["stop"]) == (pytest.approx(SECONDS), pytest.approx(SECONDS + 9.0))
+    assert (missed["start"], missed["stop"]) == (pytest.approx(SECONDS + 9.0), pytest.approx(SECONDS + 10.0))
+
+
 async def test_words_keep_the_callers_time_over_a_loss_and_what_was_missed_is_told(
     make_call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
