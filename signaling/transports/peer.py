@@ -72,8 +72,8 @@ class PeerTransport(Transport):
                 yield Audio(item.pcm, item.start) if isinstance(item, Frame) else item
         if self._finishing:
             yield Finish()
-        elif await self._peer.lost() != "hung_up":
-            raise Lost
+        elif self._announce or await self._peer.lost() != "hung_up":
+            raise Lost  # where there is a socket, goodbyes are said there: browsers hang up to call anew, too
 
     async def send(self, message: Message) -> None:
         if not self._peer.has_channel:

@@ -224,7 +224,18 @@ async def test_a_goodbye_ends_the_call_at_once(house: House) -> None:
     await ended(house, within=2.0)
 
 
-async def test_hanging_up_the_media_ends_the_call(house: House) -> None:
+async def test_a_caller_who_hangs_up_to_call_anew_goes_on_with_the_same_session(house: House) -> None:
+    browser, first = await house.call("alpha")
+    await first.told("word", text="alpha")
+    await first.close()
+    await until(lambda: house.switchboard.resume(*ticket(browser)).state == "held")
+    second = await browser.speak(["bravo"], kind="restart", seq=first.seqs[-1])
+    await second.told("word", text="bravo")
+    assert second.all[0]["session"] == first.all[0]["session"]
+
+
+async def test_hanging_up_the_media_alone_ends_the_call_after_the_grace(open_house: OpenHouse) -> None:
+    house = await open_house(resume_grace=0.1)
     browser, voice = await house.call("alpha")
     await voice.close()
     assert await browser.closed() == 1000
