@@ -69,6 +69,7 @@ class Format:
     name: str  # as in the offer, whatever its case
     clock_rate: int
     channels: int = 1
+    repeats: int | None = None  # the payload type that this one wraps with redundancy (RFC 2198)
 
     @property
     def codec(self) -> Codec | None:

@@ -79,10 +79,16 @@ def answer_codecs(transceiver: RTCRtpTransceiver, formats: Iterable[Format]) -> 
             clockRate=format.clock_rate,
             channels=format.channels,
             payloadType=format.payload_type,
-            parameters=dict(OPUS_PARAMETERS) if format.name.lower() == "opus" else {},
+            parameters=_parameters(format),
         )
         for format in formats
     ]
+
+
+def _parameters(format: Format) -> ParametersDict:
+    if format.repeats is not None:
+        return {f"{format.repeats}/{format.repeats}": None}  # RFC 2198 section 5: the packet, and the one before it
+    return dict(OPUS_PARAMETERS) if format.name.lower() == "opus" else {}
 
 
 def consent_expired(connection: aioice.Connection) -> bool:

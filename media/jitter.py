@@ -77,6 +77,13 @@ class JitterBuffer:
         else:
             self._doubt(packet, now)
 
+    def misses(self, seq: int, timestamp: int) -> bool:
+        """Whether a repeated packet with this number would fill a hole: it is due, not here, and not of a time that
+        has been passed."""
+        if self._next is None:
+            return False
+        return self._next <= seq < self._next + MAX_DROPOUT and seq not in self._waiting and timestamp >= self._clock
+
     def pop(self, now: float) -> list[Packet | Gap]:
         """All that is ready, in order; holes whose deadline has come are gaps."""
         while (deadline := self.deadline) is not None and (now >= deadline or len(self._waiting) > KEPT):

@@ -5,8 +5,8 @@ from them: whatever an offer holds, it becomes a typed refusal or a session desc
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from media import candidates
 from media.candidates import Candidate
@@ -128,12 +128,13 @@ class Offer:
         return [mids[index] for index in sorted(mids)]
 
     def _audio_lines(self) -> Iterator[str]:
-        yield f"m=audio 9 UDP/TLS/RTP/SAVPF {' '.join(str(format.payload_type) for format in self.formats)}"
+        formats = [format for format in self.formats if format.repeats is None]  # aiortc does not know RED
+        yield f"m=audio 9 UDP/TLS/RTP/SAVPF {' '.join(str(format.payload_type) for format in formats)}"
         yield "c=IN IP4 0.0.0.0"
         yield f"a=mid:{self.mid}"
         yield "a=sendonly"
         yield "a=rtcp-mux"
-        for format in self.formats:
+        for format in formats:
             channels = f"/{format.channels}" if format.channels > 1 else ""
             yield f"a=rtpmap:{format.payload_type} {format.name}/{format.clock_rate}{channels}"
         yield from self._transport_lines()
@@ -293,7 +294,21 @@ def _formats(audio: Section) -> tuple[Format, ...]:
         raise UnsupportedOffer(
             "no_known_codec", "the offer names no codec that is known here: opus, PCMU, PCMA or G722"
         )
-    return known
+    red = _redundancy(audio, formats.values(), known)
+    return (red, *known) if red else known
+
+
+def _redundancy(audio: Section, offered: Iterable[Format | None], known: Iterable[Format]) -> Format | None:
+    """RED around Opus (RFC 2198), where it is offered. It comes first in the answer: the sender uses the first."""
+    opus = {format.payload_type for format in known if format.name.lower() == "opus"}
+    parameters = dict(text.split(" ", 1) for text in audio.values("fmtp") if " " in text)
+    for format in offered:
+        if format is not None and (format.name.lower(), format.clock_rate) == ("red", 48_000):
+            wrapped = {part.strip() for part in parameters.get(str(format.payload_type), "").split("/")}
+            for payload_type in opus:
+                if wrapped == {str(payload_type)}:
+                    return replace(format, repeats=payload_type)
+    return None
 
 
 def _format(text: str, described: re.Match[str] | None) -> Format | None:

@@ -18,6 +18,7 @@ from media.codecs import PCM, Format, Voice
 from media.events import Missed
 from media.frames import FrameQueue, Framer
 from media.jitter import JitterBuffer
+from media.red import unwrap
 from media.rtp import Arrival, Gap, Packet, Widener
 
 BACKLOG = 2.0  # seconds of audio that may wait for the reader; the oldest gives way
@@ -34,6 +35,7 @@ class TrackStats:
     """What happened to one caller's audio so far. Packets, but where seconds are named."""
 
     received: int = 0
+    repaired: int = 0  # lost, and whole again from the redundancy in a later one
     lost: int = 0
     late: int = 0
     duplicate: int = 0
@@ -67,6 +69,11 @@ class _Source:
     timestamp: Widener = field(default_factory=lambda: Widener(32))
     highest: int = -1
 
+    def repeated(self, arrival: Arrival) -> Packet:
+        """A packet from before, as a later one repeats it; the counters stay where they are."""
+        seq, timestamp = self.seq.peek(arrival.sequence_number), self.timestamp.peek(arrival.timestamp)
+        return Packet(seq, timestamp, arrival.payload, self.voice.codec.samples(arrival.payload))
+
     def packet(self, arrival: Arrival, *, audio: bool) -> Packet:
         seq = self.seq.widen(arrival.sequence_number)
         self.highest = max(self.highest, seq)
@@ -87,7 +94,9 @@ class Track:
         backlog: float = BACKLOG,
         clock: Clock | None = None,
     ) -> None:
+        formats = tuple(formats)
         self._codecs = {format.payload_type: codec for format in formats if (codec := format.codec) is not None}
+        self._redundant = {format.payload_type for format in formats if format.repeats is not None}
         self._rate = rate
         self._frame_seconds = frame_samples / rate
         self._clock: Clock = clock or asyncio.get_running_loop()
@@ -104,6 +113,7 @@ class Track:
         self._ended = asyncio.Event()
         self._totals = TrackStats()
         self._received = 0
+        self._repaired = 0
         self._concealed = 0
         self._silent = 0
 
@@ -111,6 +121,7 @@ class Track:
         """Take a packet. One that was not negotiated only takes its place in the sequence."""
         if self._ended.is_set():
             return
+        *repeated, arrival = self._unwrapped(arrival)
         source = self._follow(arrival)
         if source is None:
             return
@@ -118,15 +129,36 @@ class Track:
         self._received += 1
         self._heard = now
         self._lent_now = 0
-        source.jitter.put(source.packet(arrival, audio=arrival.payload_type == source.payload_type), now)
+        packet = source.packet(arrival, audio=arrival.payload_type == source.payload_type)
+        self._repair(source, repeated, now)
+        source.jitter.put(packet, now)
         self._write(source.jitter.pop(now))
         self._arm()
+
+    def _unwrapped(self, arrival: Arrival) -> list[Arrival]:
+        """The packets in a packet, oldest first. RED that cannot be read only takes its place in the sequence."""
+        if arrival.payload_type not in self._redundant:
+            return [arrival]
+        try:
+            return unwrap(arrival)
+        except ValueError:
+            return [arrival]
+
+    def _repair(self, source: _Source, repeated: list[Arrival], now: float) -> None:
+        """Fill holes with what is repeated; most of it has come already."""
+        for arrival in repeated:
+            packet = source.repeated(arrival)
+            fits = arrival.payload_type == source.payload_type and packet.samples
+            if fits and source.jitter.misses(packet.seq, packet.timestamp):
+                source.jitter.put(packet, now)
+                self._repaired += 1
 
     @property
     def stats(self) -> TrackStats:
         """The figures so far, over every sender that spoke on this track."""
         return TrackStats(
             received=self._received,
+            repaired=self._repaired,
             concealed_seconds=self._concealed / self._rate,
             silent_seconds=self._silent / self._rate,
             dropped_seconds=self._queue.dropped * self._frame_seconds,

@@ -1,6 +1,7 @@
 """Offers judged and written anew, answers completed."""
 
 import random
+import re
 import time
 
 import pytest
@@ -33,8 +34,9 @@ def test_real_offers_are_read_and_written_plainly(offer: str) -> None:
         assert len(parsed.media) == 1 + offer.count("m=application")
 
 
-def test_the_codecs_that_are_known_keep_their_order_and_numbers() -> None:
+def test_the_codecs_that_are_known_keep_their_order_and_numbers_behind_redundancy() -> None:
     assert [(f.payload_type, f.name) for f in check_offer(CHROME).formats] == [
+        (63, "red"),
         (111, "opus"),
         (9, "G722"),
         (0, "PCMU"),
@@ -189,3 +191,27 @@ async def test_mutated_offers_pass_aiortc_too() -> None:
             pass
         await peer.close()
     assert answered > 15
+
+
+async def test_redundancy_is_answered_first_where_it_is_offered() -> None:
+    peer = new_peer()
+    try:
+        answer = await peer.answer(CHROME)
+    finally:
+        await peer.close()
+    assert re.search(r"m=audio 9 UDP/TLS/RTP/SAVPF 63 111 9 0 8\r\n", answer)
+    for line in ("a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111", "a=fmtp:111 minptime=10;useinbandfec=1"):
+        assert f"{line}\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("told", "changed"),
+    [
+        ("a=fmtp:63 111/111", "a=fmtp:63 9/9"),
+        ("a=fmtp:63 111/111", "a=fmtp:63 111/9"),
+        ("a=fmtp:63 111/111\n", ""),
+        ("a=rtpmap:63 red/48000/2", "a=rtpmap:63 red/8000"),
+    ],
+)
+def test_redundancy_of_anything_but_opus_is_not_taken(told: str, changed: str) -> None:
+    assert [format.payload_type for format in check_offer(CHROME.replace(told, changed)).formats] == [111, 9, 0, 8]

@@ -9,6 +9,7 @@ import pytest
 from media.codecs import Format
 from media.events import Missed
 from media.frames import Frame
+from media.red import Block, wrap
 from media.rtp import Arrival
 from media.track import LONGEST_DEBT, LONGEST_FILL, Track
 from tests.media.caller import FRAME, RATE, opus_packets, tone
@@ -17,6 +18,7 @@ from tests.media.clock import FakeClock
 OPUS = Format(111, "opus", 48_000, 2)
 PCMU = Format(0, "PCMU", 8_000)
 G722 = Format(9, "G722", 8_000)
+RED = Format(63, "red", 48_000, 2, repeats=111)
 PTIME = 960
 VOICE = opus_packets(tone(4.0))
 
@@ -26,7 +28,7 @@ class Line:
 
     def __init__(self, backlog: float = 60.0) -> None:
         self.clock = FakeClock()
-        self.track = Track([OPUS, PCMU, G722], rate=RATE, frame_samples=FRAME, backlog=backlog, clock=self.clock)
+        self.track = Track([RED, OPUS, PCMU, G722], rate=RATE, frame_samples=FRAME, backlog=backlog, clock=self.clock)
 
     def hear(self, index: int, *, at: int | None = None, payload: bytes | None = None, format: Format = OPUS) -> None:
         """Packet number `index`, whose audio begins `at` packets from the start."""
@@ -34,6 +36,11 @@ class Line:
         timestamp = (4_294_900_000 + (index if at is None else at) * ticks) % 2**32
         voice = VOICE[index % len(VOICE)] if payload is None else payload
         self.track.receive(Arrival(7, format.payload_type, (65_530 + index) % 65_536, timestamp, voice))
+
+    def hear_again(self, index: int, *, depth: int = 1) -> None:
+        """Packet number `index` as RED, with the `depth` packets before it."""
+        older = [Block(111, back * PTIME, VOICE[(index - back) % len(VOICE)]) for back in range(depth, 0, -1)]
+        self.hear(index, payload=wrap([*older, Block(111, 0, VOICE[index % len(VOICE)])]), format=RED)
 
     def speak(self, indexes: Iterable[int]) -> None:
         """Packets 20 ms apart."""
@@ -257,3 +264,68 @@ async def test_no_timer_is_made_for_every_packet() -> None:
         made += len(line.clock.timers) - before
         line.clock.advance(0.02)
     assert made <= 2
+
+
+# Redundancy
+
+
+def pcm(frames: list[Frame]) -> bytes:
+    return b"".join(frame.pcm.tobytes() for frame in frames)
+
+
+async def test_single_losses_are_whole_again_one_packet_later() -> None:
+    whole, holed = Line(), Line()
+    for index in range(60):
+        whole.hear_again(index)
+        if index % 3 != 1:
+            holed.hear_again(index)
+        holed.clock.advance(0.02)
+    assert pcm(holed.frames()) == pcm(whole.frames())
+    assert (holed.track.stats.repaired, holed.track.stats.lost) == (20, 0)
+
+
+async def test_without_a_loss_nothing_is_repaired_and_nothing_twice() -> None:
+    plain, redundant = Line(), Line()
+    for index in range(40):
+        plain.hear(index)
+        redundant.hear_again(index, depth=2)
+    assert pcm(redundant.frames()) == pcm(plain.frames())
+    assert (redundant.track.stats.repaired, redundant.track.stats.duplicate) == (0, 0)
+
+
+async def test_a_longer_hole_is_repaired_as_far_as_the_redundancy_reaches() -> None:
+    line = Line()
+    for index in [*range(10), *range(13, 30)]:
+        line.hear_again(index, depth=2)
+        line.clock.advance(0.02)
+    line.clock.advance(0.2)
+    assert (line.track.stats.repaired, line.track.stats.lost) == (2, 1)
+
+
+async def test_a_packet_that_comes_after_its_repetition_is_not_played_twice() -> None:
+    line, ordered = Line(), Line()
+    for index in [0, 1, 3, 2, *range(4, 20)]:
+        line.hear_again(index)
+    for index in range(20):
+        ordered.hear_again(index)
+    assert pcm(line.frames()) == pcm(ordered.frames())
+    assert line.track.stats.duplicate == 1
+
+
+async def test_a_repetition_from_before_a_digit_is_not_taken_for_the_lost_packet_before_it() -> None:
+    """A packet that is no audio lies between: counting back points at it, and the time tells better."""
+    line = Line()
+    line.speak(range(10))
+    line.hear(11, payload=wrap([Block(111, 2 * PTIME, VOICE[9]), Block(111, 0, VOICE[11])]), format=RED)
+    line.clock.advance(0.2)
+    assert line.track.stats.repaired == 0
+
+
+async def test_red_that_cannot_be_read_only_takes_its_place() -> None:
+    line = Line()
+    line.speak(range(10))
+    line.hear(10, payload=b"\xef\x0f", format=RED)
+    for index in range(11, 20):
+        line.hear_again(index)
+    assert line.track.stats.lost == 0
+    assert len(line.frames()) == 5
