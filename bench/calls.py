@@ -73,8 +73,7 @@ async def one_call(url: str, pcm: Any) -> int:
     """Call, speak, wait for the last words, hang up; the number of words."""
     words = 0
     async with call(url, pcm, pace=PACE) as live:
-        finishing = asyncio.create_task(live.speech.spoken.wait())
-        finishing.add_done_callback(lambda task: None if task.cancelled() else live.finish())
+        finishing = asyncio.create_task(live.finish())
         async for event in live.events():
             words += event["type"] == "word"
             if event["type"] == "ended":

@@ -61,6 +61,8 @@ class Caller:
         self._connection.addTrack(track)
         self._messages: asyncio.Queue[str | None] = asyncio.Queue()
         self._channel: RTCDataChannel = self._connection.createDataChannel(label)
+        self.opened = asyncio.Event()  # the channel, so that `send` may be used
+        self._channel.on("open", self.opened.set)
         self._channel.on("message", self._messages.put_nowait)
         self._channel.on("close", lambda: self._messages.put_nowait(None))
         self._connection.on("connectionstatechange", self._state_changed)

@@ -21,7 +21,9 @@ def read_clip(path: str | Path, rate: int) -> npt.NDArray[np.float32]:
             parts = list(_resampled(container, rate))
     except (OSError, av.FFmpegError) as error:
         raise BadClip(f"{path} cannot be read as audio: {error.strerror or error}") from None
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    if not parts:
+        raise BadClip(f"{path} has no audio")
+    return np.concatenate(parts)
 
 
 def _resampled(container: "av.container.InputContainer", rate: int) -> Iterator[npt.NDArray[np.float32]]:

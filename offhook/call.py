@@ -16,7 +16,7 @@ CONNECT = 10.0  # seconds for the server to accept the socket and to answer the 
 
 
 class CallFailed(Exception):
-    """The server refused or ended the call; the message is the server's own sentence."""
+    """The server refused or ended the call; the message is the server's own sentence where it told one."""
 
 
 class Call:
@@ -44,8 +44,10 @@ class Call:
         if self.refusal:
             raise CallFailed(self.refusal)
 
-    def finish(self) -> None:
-        """No more audio: the last words and `ended` come."""
+    async def finish(self) -> None:
+        """When everything was said, ask for the last words: they come, and then `ended`."""
+        await self.speech.spoken.wait()
+        await self._caller.opened.wait()  # a short recording is over before there is a channel
         self._caller.send('{"type":"finish"}')
 
     async def close(self) -> None:
@@ -97,11 +99,14 @@ async def call(url: str, pcm: npt.NDArray[np.float32], *, pace: float = 1.0, key
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with aiohttp.ClientSession(headers=headers) as session:
         try:
-            socket = await session.ws_connect(
-                f"{url.rstrip('/')}/v1/signal", protocols=("offhook",), max_msg_size=1 << 20
-            )
+            async with asyncio.timeout(CONNECT):
+                socket = await session.ws_connect(
+                    f"{url.rstrip('/')}/v1/signal", protocols=("offhook",), max_msg_size=1 << 20
+                )
         except aiohttp.WSServerHandshakeError as error:
-            raise CallFailed(f"The server answered {error.status}: {error.message}.") from None
+            raise CallFailed(_refusal(error.status)) from None
+        except TimeoutError:
+            raise CallFailed(f"{url} did not answer within {CONNECT:.0f} seconds.") from None
         except (aiohttp.ClientError, ValueError):
             raise CallFailed(f"No server answers at {url}: start one with `offhook serve`, or set --url.") from None
         speech = Speech(pcm, pace)
@@ -111,3 +116,10 @@ async def call(url: str, pcm: npt.NDArray[np.float32], *, pace: float = 1.0, key
             yield live
         finally:
             await live.close()
+
+
+def _refusal(status: int) -> str:
+    """What a refused handshake says: of the answer only the status can be read."""
+    if status == 401:
+        return "The server answered 401: it asks for a key, and the right one was not given (--key)."
+    return f"The server answered {status} instead of taking the call."

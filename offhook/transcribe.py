@@ -54,8 +54,7 @@ async def transcribe(arguments: argparse.Namespace, pcm: Any) -> None:
 
 async def finish(live: Call) -> None:
     """When everything was said, ask for the last words; hang up when they do not come."""
-    await live.speech.spoken.wait()
-    live.finish()
+    await live.finish()
     await asyncio.sleep(LAST_WORDS)
     await live.close()
 

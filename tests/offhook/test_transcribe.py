@@ -1,16 +1,20 @@
 """`offhook transcribe`: a file, a real call, and the words on standard output."""
 
+import asyncio
 import json
 import socket
 import wave
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.base import SAMPLE_RATE, s16_from_pcm
 from engine.scripted import say
-from offhook import cli
+from media.caller import FRAME
+from offhook import call, cli
 from tests.offhook.server import Server, outcome
 
 StartServer = Callable[..., Awaitable[Server]]
@@ -49,7 +53,38 @@ async def test_a_server_that_refuses_is_a_sentence(start_server: StartServer, re
     code, out, err = await outcome("transcribe", recording, "--url", server.url, "--key", "wrong-key")
     assert (code, out) == (1, "")
     assert err.startswith("offhook: The server answered 401")
+    assert "--key" in err
     assert err.count("\n") == 1
+
+
+def test_a_server_that_says_nothing_is_a_sentence(
+    recording: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(call, "CONNECT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert cli.main(["transcribe", recording, "--url", f"http://127.0.0.1:{port}"]) == 1
+    assert "did not answer" in capsys.readouterr().err
+
+
+async def test_the_last_words_of_a_recording_that_is_over_before_the_call_are_asked_for(
+    start_server: StartServer,
+) -> None:
+    server = await start_server()
+    async with call.call(server.url, np.zeros(FRAME, np.float32)) as live:
+        live.speech.spoken.set()
+        async with asyncio.timeout(10):
+            _, ended = await asyncio.gather(live.finish(), last_of(live))
+    assert (ended["type"], ended["reason"]) == ("ended", "finished")
+
+
+async def last_of(live: call.Call) -> dict[str, Any]:
+    """The last event that the server tells."""
+    event: dict[str, Any] = {}
+    async for event in live.events():
+        if event["type"] == "ended":
+            break
+    return event
 
 
 def test_no_server_is_a_sentence(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,6 +99,14 @@ def test_no_server_is_a_sentence(recording: str, capsys: pytest.CaptureFixture[s
 def test_what_is_no_address_is_a_sentence(recording: str, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["transcribe", recording, "--url", url]) == 1
     assert capsys.readouterr().err.startswith("offhook: ")
+
+
+def test_a_recording_without_a_sample_is_no_audio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "empty.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+    assert cli.main(["transcribe", str(path)]) == 1
+    assert capsys.readouterr().err == f"offhook: {path} has no audio\n"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not audio at all"])
