@@ -71,6 +71,8 @@ class WireError:
     title: str
 
 
+INTERNAL = WireError("internal", 500, 1011, "Something went wrong here")
+
 # The most specific class of an exception that stands here decides.
 WIRE: dict[type[BaseException], WireError] = {
     BadMessage: WireError("bad_message", 400, 1008, "The message cannot be read"),
@@ -84,18 +86,17 @@ WIRE: dict[type[BaseException], WireError] = {
     Draining: WireError("draining", 503, 1013, "The server is about to end"),
     Full: WireError("busy", 503, 1013, "All lines are busy"),
     Unavailable: WireError("engine_down", 503, 1013, "The recognizer is not running"),
-    Overrun: WireError("internal", 500, 1011, "Something went wrong here"),
-    Misuse: WireError("internal", 500, 1011, "Something went wrong here"),
-    EngineError: WireError("internal", 500, 1011, "Something went wrong here"),
+    Overrun: INTERNAL,
+    Misuse: INTERNAL,
+    EngineError: INTERNAL,
     NotSdp: WireError("bad_offer", 400, 1008, "The offer is not an SDP"),
     OfferTooLarge: WireError("too_large", 413, 1009, "Too large"),
     BadOffer: WireError("bad_offer", 422, 1008, "The offer cannot be answered"),
     BadCandidate: WireError("bad_candidate", 400, 1008, "The candidate cannot be read"),
     NeverConnected: WireError("never_connected", 504, 1008, "The call never connected"),
     NoPort: WireError("busy", 503, 1013, "All lines are busy"),
-    MediaError: WireError("internal", 500, 1011, "Something went wrong here"),
+    MediaError: INTERNAL,
 }
-INTERNAL = WireError("internal", 500, 1011, "Something went wrong here")
 
 # How the end of a session is told to a caller who did not ask for it; other reasons close with 1000.
 ENDINGS: dict[str, WireError] = {
