@@ -168,12 +168,15 @@ class Child:
     @classmethod
     async def launch(cls, config: EngineConfig, timeout: float) -> Self:
         """A child that is ready and listens at its `path`. Raises Unavailable with the reason that it gave."""
-        path = str(Path(tempfile.mkdtemp(prefix="offhook-"), "engine"))  # in a directory of this user alone
         try:
-            child = await cls._born(path)
-        except BaseException:
-            _remove(path)
-            raise
+            path = str(Path(tempfile.mkdtemp(prefix="offhook-"), "engine"))  # in a directory of this user alone
+            try:
+                child = await cls._born(path)
+            except BaseException:
+                _remove(path)
+                raise
+        except OSError as error:  # no descriptor, process or room on the disk is left: there may be some later
+            raise Unavailable(f"the engine process cannot be started: {error}") from error
         try:
             child._control.send(json.dumps(asdict(config)).encode())
             async with asyncio.timeout(timeout):
@@ -238,15 +241,12 @@ def _remove(path: str) -> None:
 
 async def _spawn(control: socket.socket, path: str) -> asyncio.subprocess.Process:
     command = (sys.executable, "-m", "engine.child", str(control.fileno()), path)
-    try:
-        return await asyncio.create_subprocess_exec(
-            *command,
-            pass_fds=[control.fileno()],
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=2,  # what a library prints belongs with the log
-        )
-    except OSError as error:
-        raise Unavailable(f"the engine process cannot be started: {error}") from error
+    return await asyncio.create_subprocess_exec(
+        *command,
+        pass_fds=[control.fileno()],
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=2,  # what a library prints belongs with the log
+    )
 
 
 class ProcessStream(WireStream):

@@ -205,6 +205,21 @@ async def test_a_child_that_cannot_come_back_is_tried_again_and_again(
     await back(engine, restarts=2)
 
 
+async def test_a_child_for_which_there_is_no_room_is_tried_again_and_again(
+    engine: ProcessEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.process.socket.socketpair", full)
+        child_of(engine).kill()
+        await until(engine, lambda stats: stats.restarts == 2)
+        with pytest.raises(Unavailable, match="Too many open files"):
+            await engine.open()
+    await back(engine, restarts=3)
+
+
 def test_restarts_begin_at_once_and_then_take_their_time() -> None:
     waits = list(itertools.islice(_backoff(), 20))
     assert waits[0] == 0.0
