@@ -52,6 +52,8 @@ export class OffhookClient extends EventTarget {
   #meter = null;
   #muted = false;
   #deviceId = '';
+  /** The start under way: one that was stopped while the person was asked must not go on in the next. */
+  #asked = Symbol('start');
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** @type {ReturnType<typeof setInterval>[]} */
@@ -96,12 +98,13 @@ export class OffhookClient extends EventTarget {
     if (this.active) return;
     this.#deviceId = deviceId;
     this.#show('asking');
+    const asked = (this.#asked = Symbol('start'));
     const { token } = this.#options;
     const code = this.#missing() ?? (token && !KEY.test(token) ? 'unauthorized' : null);
     if (code) return this.#refuse({ code });
     const track = await this.#open(deviceId);
     if (!track) return;
-    if (!this.active) return track.stop(); // stopped while the person was being asked
+    if (!this.active || asked !== this.#asked) return track.stop(); // stopped while the person was being asked
     this.#hear(track);
     this.#begin();
   }
@@ -160,12 +163,13 @@ export class OffhookClient extends EventTarget {
 
   /** @param {string} deviceId */
   async #open(deviceId) {
+    const asked = this.#asked;
     const { media, constraints = VOICE } = this.#options;
     try {
       return await openMicrophone(/** @type {MediaDevices} */ (media), constraints, deviceId);
     } catch (error) {
       if (this.#track) this.#report(microphoneFailure(error), { fatal: false });
-      else if (this.active) this.#refuse(microphoneFailure(error));
+      else if (this.active && asked === this.#asked) this.#refuse(microphoneFailure(error));
       return null;
     }
   }

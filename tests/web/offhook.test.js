@@ -115,6 +115,32 @@ for (const [name, code] of [
   });
 }
 
+for (const refusal of ['', 'NotAllowedError']) {
+  test(`a start that was stopped while the person was asked leaves the next one alone (${refusal || 'allowed'})`, async () => {
+    const { client, media, all } = setUp();
+    const grant = media.getUserMedia.bind(media);
+    /** @type {(() => void)[]} */
+    const answers = [];
+    media.getUserMedia = async (constraints) => {
+      await new Promise((/** @type {(value: void) => void} */ resolve) => answers.push(resolve));
+      return grant(constraints);
+    };
+    const first = client.start();
+    await client.stop();
+    const second = client.start();
+    media.refusal = refusal;
+    answers[0]();
+    await first;
+    assert.deepEqual([client.state, all('error').length], ['asking', 0]);
+    media.refusal = '';
+    answers[1]();
+    await second;
+    assert.equal(client.state, 'connecting');
+    assert.equal(FakeSocket.made.length, 1);
+    assert.deepEqual(media.tracks.map(({ stopped }) => stopped).slice(-2), refusal ? [false] : [true, false]);
+  });
+}
+
 test('a page that is not secure, and a browser without WebRTC, say so', async () => {
   const insecure = setUp({ media: undefined, secure: false });
   await insecure.client.start();
