@@ -42,7 +42,7 @@ from media.rtp import Arrival, parse
 LONGEST_DATAGRAM = 1_600  # bytes; an Ethernet frame and a little
 MOST_UNREAD = 512  # datagrams that may wait: five seconds of a call, or a DTLS handshake many times over
 MOST_PROVEN = 64  # addresses from which the caller may have proven itself
-MOST_SENDERS = 8  # SSRCs a call may use: more do not fit a receiver report of 31, and are an attack
+MOST_SENDERS = 8  # SSRCs that are remembered at once: more than 31 do not fit a receiver report, and are an attack
 RECEIVE_BUFFER = 256 * 1024  # bytes the kernel keeps for a socket while the event loop is busy
 
 OPUS_PARAMETERS: ParametersDict = {"minptime": 10, "useinbandfec": 1}  # RFC 7587 section 6.1: send us redundancy
@@ -327,8 +327,10 @@ def take_packets(
             return
         known = statistics.get(arrival.ssrc)
         if known is None:
-            if len(statistics) >= MOST_SENDERS or arrival.payload_type not in clock_rates:
+            if arrival.payload_type not in clock_rates:
                 return
+            if len(statistics) >= MOST_SENDERS:
+                _forget(inside, next(iter(statistics)))  # the first one; should it speak again, it is new again
             known = statistics[arrival.ssrc] = _Statistics(clock_rates[arrival.payload_type])
             transport._rtp_router.ssrc_table[arrival.ssrc] = receiver  # its sender reports come here
         known.add(cast(Any, arrival))  # it reads sequence_number and timestamp, which have these names here too
@@ -342,6 +344,17 @@ def take_packets(
     inside.receive = receive
     outside._handle_rtp_data = handle_rtp_data
     outside._handle_rtcp_data = handle_rtcp_data
+
+
+def _forget(receiver: Any, ssrc: int) -> None:
+    """Everything that is kept about one sender of a receiver's."""
+    for record in (
+        receiver._RTCRtpReceiver__remote_streams,
+        receiver._RTCRtpReceiver__lsr,
+        receiver._RTCRtpReceiver__lsr_time,
+        receiver.transport._rtp_router.ssrc_table,
+    ):
+        record.pop(ssrc, None)
 
 
 # Data channels

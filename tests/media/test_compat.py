@@ -207,7 +207,7 @@ async def test_receiver_reports_are_sent_and_tell_the_loss() -> None:
         await peer.close()
 
 
-async def test_only_eight_senders_are_heard_and_the_close_returns() -> None:
+async def test_only_eight_senders_are_remembered_and_the_close_returns() -> None:
     peer = new_peer()
     async with Caller() as caller:
         await caller.call(peer)
@@ -219,8 +219,22 @@ async def test_only_eight_senders_are_heard_and_the_close_returns() -> None:
         caller.channel.send("all has come")
         await anext(peer.messages())
         assert len(streams) == compat.MOST_SENDERS
+        assert len(peer._transceiver.receiver.transport._rtp_router.ssrc_table) <= compat.MOST_SENDERS + 1
         await asyncio.wait_for(peer.close(), 2)
         assert not peer.abandoned
+
+
+async def test_however_often_the_sender_changed_the_present_one_is_heard() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        voice = opus_packets(tone(0.1))
+        for ssrc in range(compat.MOST_SENDERS + 2):
+            for index, payload in enumerate(voice):
+                await caller.send(rtp(index, index * 960, payload, ssrc=1000 + ssrc))
+        await peer.finish()
+        assert peer.stats.received == (compat.MOST_SENDERS + 2) * len(voice)
+        await peer.close()
 
 
 def test_a_leaping_clock_still_fits_a_report() -> None:
