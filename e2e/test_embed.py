@@ -35,10 +35,11 @@ class Site:
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
 
-    def embed(self, server: str) -> None:
+    def embed(self, server: str, token: str = "") -> None:
         """Show the example, with this server in it."""
         text = EXAMPLE.read_text()
         assert WRITTEN_FOR in text
+        text = text.replace("<offhook-transcript>", f'<offhook-transcript token="{token}">')
         self.page = text.replace(WRITTEN_FOR, server).encode()
 
 
@@ -65,10 +66,11 @@ def test_a_page_of_another_origin_shows_words(
     expect(one.get_by_role("button", name="Start")).to_be_visible(timeout=CONNECTED)
 
 
+@pytest.mark.parametrize("token", ["", "a-token-or-key"])  # with one the browser asks for permission first
 def test_an_origin_that_is_not_allowed_is_told(
-    page: PageFactory, server: ServerFactory, site: Site, alphabet: Path
+    page: PageFactory, server: ServerFactory, site: Site, alphabet: Path, token: str
 ) -> None:
-    site.embed(server().url)
+    site.embed(server().url, token)
     one = page(site.url, *microphone(alphabet))
     one.get_by_role("button", name="Start").click()
     message = one.locator("offhook-transcript .message")

@@ -156,13 +156,14 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 PREFLIGHT = {
+    "Access-Control-Allow-Origin": "*",  # every page may ask, and reads in the answer that its origin is refused
     "Access-Control-Allow-Methods": "OPTIONS, GET, POST, PATCH, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Last-Event-ID",
 }
 
 
 def preflight() -> web.Response:
-    """What a page of another origin may send (a CORS preflight); `add_headers` says to which origins."""
+    """What a page of another origin may send (a CORS preflight). `caller` refuses origins, not this."""
     return web.Response(status=204, headers=PREFLIGHT)
 
 

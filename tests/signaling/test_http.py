@@ -235,10 +235,17 @@ async def test_other_origins_may_read_only_where_they_are_named(open_house: Open
             assert response.status in (200, 204)
             assert "POST" in response.headers["Access-Control-Allow-Methods"]
             assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+            assert response.headers["Access-Control-Allow-Origin"] == "https://good.example"
+    async with house.http.options(
+        f"{house.url}/v1/signal",
+        headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"},
+    ) as response:
+        assert response.headers["Access-Control-Allow-Origin"] == "*"  # so that it can read the refusal
     async with house.http.post(
         f"{house.url}/whip", data=CHROME, headers={"Origin": "https://evil.example", "Content-Type": "application/sdp"}
     ) as response:
         assert response.status == 403
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert (await response.json())["code"] == "forbidden_origin"
     assert house.switchboard.live == 0
 
