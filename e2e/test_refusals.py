@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from e2e.conftest import ALLOWED, FAKE, PageFactory, ServerFactory, microphone
@@ -50,12 +51,13 @@ def test_all_lines_busy_until_one_is_free(page: PageFactory, server: ServerFacto
     wait_for_more(second)
 
 
-def test_a_key_is_asked_for(page: PageFactory, server: ServerFactory, alphabet: Path) -> None:
+@pytest.mark.parametrize("button", ["Use this key", "Start"])
+def test_a_key_is_asked_for(page: PageFactory, server: ServerFactory, alphabet: Path, button: str) -> None:
     one = page(server("--keys", KEY).url, *microphone(alphabet))
     press_start(one)
     expect_said(one, "asks for a key", "Enter the key")
     one.get_by_label("Key", exact=True).fill(KEY)
-    one.get_by_role("button", name="Use this key").click()
+    one.get_by_role("button", name=button).click()
     expect(one.locator("#status")).to_have_text("Listening", timeout=CONNECTED)
     expect(one.locator("#keyform")).to_be_hidden()
 

@@ -75,6 +75,8 @@ function newKey(given) {
 
 async function toggle() {
   if (client.active) return client.stop();
+  newKey(key.value.trim());
+  key.value = '';
   say('');
   await client.start({ deviceId: device.value });
   await listDevices(); // a browser names them once one has been allowed
@@ -173,8 +175,6 @@ function say(text, { wait = null, askKey = false } = {}) {
 /** @param {Event} event */
 function useKey(event) {
   event.preventDefault();
-  newKey(key.value.trim());
-  key.value = '';
   void toggle();
 }
 
