@@ -1,29 +1,29 @@
-"""How often one address may ask. Pure: it is told the time."""
+"""How often one address, or one session, may ask. Pure: it is told the time."""
 
 from collections import OrderedDict
 
-ADDRESSES_KEPT = 10_000
+ASKERS_KEPT = 10_000
 
 
 class RateLimit:
-    """A token bucket for each address: `per_minute` at once, refilled evenly. 0 is no limit.
+    """A token bucket for each asker: `per_minute` at once, refilled evenly. 0 is no limit.
 
-    At most ADDRESSES_KEPT are remembered; the one that asked longest ago is forgotten first, full again.
+    At most ASKERS_KEPT are remembered; the one that asked longest ago is forgotten first, full again.
     """
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # address: (tokens left, when)
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # asker: (tokens left, when)
 
-    def take(self, address: str, now: float) -> float:
-        """0 when the address may go on, else the seconds until it may."""
+    def take(self, asker: str, now: float) -> float:
+        """0 when the asker may go on, else the seconds until it may."""
         if not self._per_minute:
             return 0.0
         rate = self._per_minute / 60
-        left, when = self._buckets.pop(address, (float(self._per_minute), now))
+        left, when = self._buckets.pop(asker, (float(self._per_minute), now))
         available = min(float(self._per_minute), left + (now - when) * rate)
         granted = available >= 1
-        self._buckets[address] = (available - 1, now) if granted else (left, when)
-        if len(self._buckets) > ADDRESSES_KEPT:
+        self._buckets[asker] = (available - 1, now) if granted else (left, when)
+        if len(self._buckets) > ASKERS_KEPT:
             self._buckets.popitem(last=False)
         return 0.0 if granted else (1 - available) / rate

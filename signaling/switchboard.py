@@ -14,6 +14,7 @@ from signaling.session import Limits, Session, Ticket
 
 log = logging.getLogger("offhook.switchboard")
 
+REJOINS = 30  # fresh peers a minute for one session: each costs sockets and a handshake
 ENDED_KEPT = 60.0  # seconds for which an ended session's transcript can still be read
 ENDED_AT_MOST = 256  # ended sessions kept at once
 
@@ -33,6 +34,7 @@ class Switchboard:
         )
         self._clock = asyncio.get_running_loop().time
         self._offers = RateLimit(config.offers_per_minute)
+        self._rejoins = RateLimit(REJOINS)
         self._per_address_limit = config.sessions_per_address
         self._per_address: Counter[str] = Counter()
         self._live: dict[str, Session] = {}
@@ -77,6 +79,11 @@ class Switchboard:
         if session is None or not same(session.token, token):
             raise UnknownSession("There is no live session with this id and token; begin a new one.")
         return session
+
+    def admit_rejoin(self, session: Session) -> None:
+        """A fresh peer for a session. Raises TooMany when they come faster than any network changes."""
+        if wait := self._rejoins.take(session.id, self._clock()):
+            raise TooMany("Too many offers for this session.", retry_after=max(1, round(wait)))
 
     async def drain(self) -> None:
         """Take no more sessions; let those that live say their last words; return once all have ended."""

@@ -119,6 +119,7 @@ class SignalSocket:
     async def _rejoin(self, sdp: str) -> None:
         if self._session is None:
             raise UnknownSession("The session goes on elsewhere, or has ended; begin a new one.")
+        self._door.switchboard.admit_rejoin(self._session)
         await self._connect(self._session, sdp)
 
     async def _connect(self, session: Session, sdp: str) -> None:

@@ -1,4 +1,4 @@
-from signaling.limits import ADDRESSES_KEPT, RateLimit
+from signaling.limits import ASKERS_KEPT, RateLimit
 
 
 def test_a_minutes_worth_may_come_at_once_and_then_it_waits() -> None:
@@ -37,6 +37,6 @@ def test_zero_is_no_limit() -> None:
 
 def test_a_flood_of_addresses_does_not_grow_the_memory() -> None:
     limit = RateLimit(per_minute=1)
-    for number in range(ADDRESSES_KEPT + 500):
+    for number in range(ASKERS_KEPT + 500):
         limit.take(str(number), now=0.0)
-    assert len(limit._buckets) == ADDRESSES_KEPT
+    assert len(limit._buckets) == ASKERS_KEPT

@@ -14,6 +14,7 @@ from aiortc import RTCPeerConnection
 from engine.events import Word
 from media import peer as media_peer
 from signaling import session as session_module
+from signaling import switchboard
 from signaling.transports import webrtc
 from tests.media.offers import CHROME
 from tests.signaling.house import Browser, Footprint, House, OpenHouse, until
@@ -134,6 +135,22 @@ async def test_a_new_offer_goes_on_with_the_same_session(house: House, kind: str
     assert second.all[0]["session"] == first.all[0]["session"]
     assert min(second.seqs) > seen
     assert house.switchboard.live == 1
+
+
+async def test_a_flood_of_new_offers_ends_the_call_that_it_came_in(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switchboard, "REJOINS", 3)
+    house = await open_house()
+    browser = await house.dial()
+    await offer(browser, SILENT)
+    for _ in range(4):
+        await browser.send(type="restart", sdp=SILENT)
+    error = await browser.told("error")
+    assert (error["code"], len(browser.of("answer"))) == ("too_many_requests", 4)
+    assert error["retry_after"] >= 1
+    assert await browser.closed() == 1013
+    await ended(house)
 
 
 async def test_a_new_offer_that_cannot_be_answered_leaves_the_call_as_it_was(house: House) -> None:
