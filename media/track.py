@@ -248,7 +248,7 @@ class Track:
         if gap.lost:
             self._concealed += wanted
             self._push(voice.conceal(wanted))
-            self._tell_loss(whole)
+            self._tell_loss(taken + wanted)
         else:
             self._silent += wanted
             self._push(np.zeros(wanted, np.float32))

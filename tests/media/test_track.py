@@ -208,6 +208,16 @@ async def test_packets_of_no_codec_keep_their_place_in_the_sequence() -> None:
     assert line.track.stats.received == 9
 
 
+async def test_a_loss_longer_than_the_clock_may_jump_is_told_without_what_was_heard() -> None:
+    line = Line()
+    line.speak(range(8))
+    line.hear(8 + 1_000)
+    line.clock.advance(0.2)
+    (missed,) = (item for item in line.heard() if isinstance(item, Missed))
+    assert missed.start == pytest.approx(8 * 0.02, abs=0.02)
+    assert missed.stop == pytest.approx(missed.start + LONGEST_FILL, abs=0.2)
+
+
 async def test_the_oldest_audio_gives_way_and_is_told() -> None:
     line = Line(backlog=0.16)
     line.speak(range(20))
