@@ -173,8 +173,8 @@ class Session:
     def end(self, reason: str) -> None:
         """End now. Ending twice is harmless; the first reason counts."""
         if self.state != "ended":
-            self._turn("end")
             log.info("ending session=%s reason=%s events=%d", self.ref, reason, self.log.seq)
+            self._turn("end")
             self.log.append(Ended(reason))
             self.log.end()
             self.ended.set_result(reason)
