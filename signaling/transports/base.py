@@ -25,7 +25,7 @@ class Transport(ABC):
     @abstractmethod
     def items(self) -> AsyncGenerator[Item, None]:
         """What the caller sends, in order. Ends with Finish after the last audio once `finish` was called, quietly when
-        the caller has said goodbye or the transport was closed here. Raises Lost when the caller vanished, and
+        the caller has said goodbye. Raises Lost when the caller vanished or the transport was closed here, and
         NeverConnected when it never came."""
 
     @abstractmethod
