@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-WATCHED = ("engine", "media", "offhook", "signaling")  # the page's files are read anew for each request
+WATCHED = ("engine", "media", "offhook", "signaling", "web")
 
 
 def run_reloading(arguments: Sequence[str]) -> int:

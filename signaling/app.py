@@ -1,18 +1,17 @@
 """The one place where the parts are joined."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-import web as web_package
 from engine.base import Engine
 from signaling import http
 from signaling.auth import TOKEN, Auth, Origins
 from signaling.config import Config
 from signaling.errors import Unauthorized
 from signaling.http import AUTH, CONFIG, ORIGINS
+from signaling.page import PageFile, page_files
 from signaling.switchboard import Switchboard
 from signaling.transports.listener import ListenerDoor
 from signaling.transports.peer import Peers
@@ -23,6 +22,7 @@ log = logging.getLogger("offhook.app")
 
 SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 ENGINE = web.AppKey("engine", Engine)
+FRONT = web.AppKey("front", PageFile)
 
 
 def create_app(config: Config, engine: Engine) -> web.Application:
@@ -33,6 +33,8 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     peers = Peers(config, http.unix_time)
     app[CONFIG], app[ENGINE], app[SWITCHBOARD] = config, engine, switchboard
     app[AUTH], app[ORIGINS] = Auth(config.keys), Origins(config.origins)
+    files = page_files()
+    app[FRONT] = files["index.html"]
     app.router.add_get("/", home)
     app.router.add_get("/health", health)
     app.router.add_get("/ready", ready)
@@ -40,8 +42,8 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
     app.router.add_get("/v1/sessions/{id}/events", ListenerDoor(switchboard).handle, allow_head=False)
     app.router.add_routes(WhipDoor(switchboard, peers).routes())
-    for name, path in web_files().items():
-        app.router.add_get(f"/{name}", serve_file(path))
+    for name, file in files.items():
+        app.router.add_get(f"/{name}", file.handle)
     app.on_shutdown.append(drain)
     return app
 
@@ -54,7 +56,7 @@ async def drain(app: web.Application) -> None:
 async def home(request: web.Request) -> web.StreamResponse:
     """The page for browsers, a description for programs."""
     if "text/html" in request.headers.get("Accept", ""):
-        return web.FileResponse(web_files()["index.html"], headers={"Cache-Control": "no-cache"})
+        return await request.app[FRONT].handle(request)
     return web.json_response(
         {
             "service": "Offhook",
@@ -90,21 +92,3 @@ async def tokens(request: web.Request) -> web.Response:
         raise Unauthorized("A token makes no further tokens; send a key.")
     token, expires = request.app[AUTH].issue_token(http.unix_time())
     return web.json_response({"token": token, "expires_at": expires}, headers={"Cache-Control": "no-store"})
-
-
-def web_files() -> dict[str, Path]:
-    """The page's files by name: a fixed list, so that no path is ever made from a request."""
-    folder = Path(web_package.__path__[0])
-    return {
-        path.name: path for path in sorted(folder.iterdir()) if path.suffix in {".html", ".css", ".js", ".ts", ".svg"}
-    }
-
-
-def serve_file(path: Path) -> http.Handler:
-    """A handler for one file of the page."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        # Any page may load the client: it is the calls that an origin must be allowed, and the client says so.
-        return web.FileResponse(path, headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"})
-
-    return handle

@@ -13,6 +13,7 @@ from signaling.auth import Auth, Caller, Origins, credential
 from signaling.config import Config
 from signaling.dialects.native import dumps
 from signaling.errors import (
+    INTERNAL,
     BadMessage,
     ForbiddenOrigin,
     TooLarge,
@@ -184,6 +185,26 @@ class PatientHandler(RequestHandler):
         elif not waiting and self._header_deadline is not None:
             self._header_deadline.cancel()
             self._header_deadline = None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What no handler of ours has seen: a request that is not HTTP (aiohttp would log a traceback and the caller's
+        address), or a failure to send an answer."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("half an answer cannot be taken back")
+        if status < 500:
+            response = problem(status, "bad_request", "The request cannot be read", "Send a request as HTTP has it.")
+        else:
+            log.error("failed answer", exc_info=exc)
+            response = problem(status, INTERNAL.code, INTERNAL.title, f"{INTERNAL.title}.")
+        response.headers.update(HEADERS)
+        response.force_close()
+        return response
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._header_deadline is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import logging
 import resource
 import statistics
 from typing import Any
@@ -111,6 +112,24 @@ async def test_many_idle_connections_slow_nobody(house: House) -> None:
 
 
 # What is refused
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_is_a_problem_and_no_complaint_in_the_log(
+    house: House, request_bytes: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, headers, body = await raw(house, request_bytes)
+    assert (status, json.loads(body)["code"], headers["server"]) == (400, "bad_request", "Offhook")
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity", "x"])
