@@ -14,6 +14,17 @@ from e2e.wait import until
 TOLD = 2_000  # milliseconds within which a loss is told
 BACK = 10_000  # milliseconds within which a call goes on
 
+# The page's newest peer connection, where a test can reach it.
+SPY = """
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(...given) { super(...given); window.pc = this; }
+    };
+"""
+FAIL = """
+    Object.defineProperty(pc, 'connectionState', { value: 'failed' });
+    pc.dispatchEvent(new Event('connectionstatechange'));
+"""
+
 
 @pytest.mark.parametrize("leave", [Server.kill, Server.end], ids=["killed", "ended"])
 def test_a_server_that_restarts(
@@ -41,6 +52,22 @@ def test_a_server_that_is_gone_is_told(page: PageFactory, server: ServerFactory,
     expect_said(one, "The connection was lost.", "Reconnecting", timeout=TOLD)
     expect(one.locator("#status")).to_have_text("Reconnecting")
     stop(one)
+
+
+def test_a_path_that_fails_while_the_socket_stays(page: PageFactory, server: ServerFactory, alphabet: Path) -> None:
+    running = server()
+    one = page(running.url, *microphone(alphabet))
+    one.add_init_script(SPY)
+    one.reload()
+    start(one)
+    wait_for_word(one, "bravo")
+    one.evaluate(FAIL)  # the server still hears the old path, and how the page hangs it up
+    expect(one.locator("#status")).to_have_text("Reconnecting", timeout=TOLD)
+    expect(one.locator("#status")).to_have_text("Listening", timeout=BACK)
+    kept = wait_for_more(one)
+    assert words(one)[: len(kept)] == kept
+    expect(one.locator("#message")).to_be_hidden()
+    assert running.health()["live"] == 1
 
 
 def test_an_engine_that_is_killed(page: PageFactory, server: ServerFactory, alphabet: Path) -> None:
