@@ -19,6 +19,7 @@ either fails there and not in a call. What each does, why, and when it can go:
 
 import asyncio
 import logging
+import resource
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
@@ -44,6 +45,7 @@ MOST_UNREAD = 512  # datagrams that may wait: five seconds of a call, or a DTLS 
 MOST_PROVEN = 64  # addresses from which the caller may have proven itself
 MOST_SENDERS = 8  # SSRCs that are remembered at once: more than 31 do not fit a receiver report, and are an attack
 RECEIVE_BUFFER = 256 * 1024  # bytes the kernel keeps for a socket while the event loop is busy
+DESCRIPTORS_KEPT = 16  # that calls leave free: for a caller to be told that all lines are busy, and for /health
 
 OPUS_PARAMETERS: ParametersDict = {"minptime": 10, "useinbandfec": 1}  # RFC 7587 section 6.1: send us redundancy
 
@@ -172,6 +174,9 @@ class Gathering:
                 )
             except OSError:
                 continue
+            if _is_scarce(transport.get_extra_info("socket").fileno()):
+                transport.abort()
+                return None
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             protocol.local_candidate = _host_candidate(*transport.get_extra_info("sockname")[:2])
             return protocol
@@ -270,6 +275,12 @@ def _is_stun(data: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_scarce(descriptor: int) -> bool:
+    """Whether few descriptors are left: the kernel gives the lowest free one, so a high one tells."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most != resource.RLIM_INFINITY and descriptor >= most - DESCRIPTORS_KEPT
 
 
 def _host_candidate(address: str, port: int) -> AioiceCandidate:

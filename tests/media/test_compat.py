@@ -4,6 +4,8 @@ When one of these fails after an update, read media/compat.py and the new source
 """
 
 import asyncio
+import os
+import resource
 import socket
 import struct
 import threading
@@ -115,6 +117,21 @@ async def test_ports_come_from_the_range_and_run_out() -> None:
     _, peer = await gathered(sockets)  # a port that was given back is used again
     for other in (peer, *peers):
         await other.close()
+
+
+async def test_calls_leave_descriptors_for_those_who_must_be_refused() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)  # the lowest descriptor that is free now
+    os.close(free)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + compat.DESCRIPTORS_KEPT, hard))
+        with pytest.raises(NoPort):
+            await gathered(Sockets())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + compat.DESCRIPTORS_KEPT + 20, hard))
+        _, peer = await gathered(Sockets())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await peer.close()
 
 
 async def test_loopback_is_offered_only_when_asked_for() -> None:
