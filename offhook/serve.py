@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from typing import Any
@@ -81,7 +82,8 @@ async def listen(runner: Runner, config: Config) -> None:
     try:
         await runner.listen(config.host, config.port)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {config.host}:{config.port} ({error}): set --host or --port") from None
+        reason = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own text repeats the address
+        raise ConfigError(f"cannot listen on {config.host}:{config.port} ({reason}): set --host or --port") from None
 
 
 class Signals:

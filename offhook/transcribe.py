@@ -41,9 +41,10 @@ async def transcribe(arguments: argparse.Namespace, pcm: Any) -> None:
     """Speak, print, and ask for the last words when all is said. Raises CallFailed."""
     async with call(arguments.url, pcm, pace=arguments.rtf, key=arguments.key) as live:
         finishing = asyncio.create_task(finish(live))
+        show = show_json if arguments.json else Lines().show
         try:
             async for event in live.events():
-                show(event, as_json=arguments.json)
+                show(event)
                 if event["type"] == "ended":
                     return
             raise CallFailed("The call was lost before its end.")
@@ -59,11 +60,22 @@ async def finish(live: Call) -> None:
     await live.close()
 
 
-def show(event: dict[str, Any], *, as_json: bool) -> None:
-    """Words on one line, a new line for each utterance; or the events as they are."""
-    if as_json:
-        print(json.dumps(event, ensure_ascii=False), flush=True)
-    elif event["type"] == "word":
-        print(event["text"], end=" ", flush=True)
-    elif event["type"] == "pause" or event["type"] == "ended":
-        print(flush=True)
+def show_json(event: dict[str, Any]) -> None:
+    """The event as it is, on a line."""
+    print(json.dumps(event, ensure_ascii=False), flush=True)
+
+
+class Lines:
+    """Words as people read them: a line for each utterance."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Add a word to the line, or end it."""
+        if event["type"] == "word":
+            print(" " * self._begun + event["text"], end="", flush=True)
+            self._begun = True
+        elif event["type"] in ("pause", "ended") and self._begun:
+            print(flush=True)
+            self._begun = False

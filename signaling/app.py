@@ -40,7 +40,9 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app.router.add_get("/ready", ready)
     app.router.add_post("/v1/tokens", tokens)
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
-    app.router.add_get("/v1/sessions/{id}/events", ListenerDoor(switchboard).handle, allow_head=False)
+    listener = ListenerDoor(switchboard)
+    app.router.add_get("/v1/sessions/{id}/events", listener.handle, allow_head=False)
+    app.router.add_get("/whip/{id}/events", listener.handle, allow_head=False)
     app.router.add_routes(WhipDoor(switchboard, peers).routes())
     for name, file in files.items():
         app.router.add_get(f"/{name}", file.handle)

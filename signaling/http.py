@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from media.descriptors import scarce
 from signaling.auth import Auth, Caller, Origins, credential
 from signaling.config import Config
 from signaling.dialects.native import dumps
@@ -31,6 +32,8 @@ KEEP_ALIVE = 30.0  # seconds for an idle connection
 LINGER = 2.0  # seconds of reading on after a refusal, so that it reaches a caller who is still sending
 BODY_RATE = 1_000  # bytes a second, at least
 BODY_PATIENCE = 5.0  # seconds before that rate is asked for
+DESCRIPTORS_KEPT = 4  # that connections leave free, for what the server opens for itself
+NO_DESCRIPTOR = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 CONFIG = web.AppKey("config", Config)
 AUTH = web.AppKey("auth", Auth)
@@ -176,6 +179,14 @@ class PatientHandler(RequestHandler):
     def __init__(self, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self._header_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if scarce(transport.get_extra_info("socket").fileno(), DESCRIPTORS_KEPT):
+            # asyncio would stop taking connections altogether, and log a traceback for every one that waits.
+            assert isinstance(transport, asyncio.Transport)
+            transport.write(NO_DESCRIPTOR)
+            self.force_close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

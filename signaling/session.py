@@ -22,12 +22,12 @@ from engine.events import Event as EngineEvent
 from engine.events import Pause, Step, Word, WordEnd
 from media.errors import NeverConnected, SlowReader
 from media.events import Missed
+from signaling.callertime import CallerTime
 from signaling.commands import Audio, Clear, Command, Finish, Flush, MarkAt
 from signaling.dialects.base import Dialect, Message
 from signaling.errors import BadMessage, TooLarge, UnknownSession, sentence, wire_error
 from signaling.eventlog import EventLog
 from signaling.events import Ended
-from signaling.timeline import Timeline
 from signaling.transports.base import Lost, Transport
 
 log = logging.getLogger("offhook.session")
@@ -100,7 +100,7 @@ class Session:
         self.state: State = "new"
         self._stream = stream
         self._limits = limits
-        self._timeline = Timeline()
+        self._time = CallerTime()
         self._clock = asyncio.get_running_loop().time
         self._opened = self._since = self._clock()
         self._transport: Transport | None = None
@@ -189,12 +189,12 @@ class Session:
     def _log(self, event: EngineEvent) -> None:
         match event:
             case Word(text, start):
-                at = self._timeline.at(start)
-                self.log.append(Word(text, at), self._timeline.latency(at, self._clock()))
+                at = self._time.at(start)
+                self.log.append(Word(text, at), self._time.latency(at, self._clock()))
             case WordEnd(stop):
-                self.log.append(WordEnd(self._timeline.at(stop)))
+                self.log.append(WordEnd(self._time.at(stop)))
             case Pause(at):
-                self.log.append(Pause(self._timeline.at(at)))
+                self.log.append(Pause(self._time.at(at)))
             case Step():
                 pass  # twelve a second for as long as the call lasts: they would push the words out of the log
             case _:
@@ -216,6 +216,7 @@ class Session:
                 task.cancel()
             await asyncio.gather(listening, telling, return_exceptions=True)
             await transport.close()
+            log.info("closed session=%s %s", self.ref, transport.figures)
 
     async def _leave(self, listening: "asyncio.Task[bool]", telling: "asyncio.Task[None]") -> None:
         """What the end of the present transport means, and the last events for a caller who still listens."""
@@ -229,7 +230,7 @@ class Session:
     def _left(self, listening: "asyncio.Task[bool]") -> None:
         """The present transport's items have ended: by goodbye, by loss, or because no more audio comes."""
         error = listening.exception()
-        if isinstance(error, NeverConnected) and self._timeline.end == 0.0:
+        if isinstance(error, NeverConnected) and self._time.end == 0.0:
             self.end("never_connected")
         elif isinstance(error, (Lost, NeverConnected)):
             self.hold()
@@ -261,7 +262,7 @@ class Session:
     async def _hear(self, audio: Audio) -> None:
         now, seconds = self._clock(), len(audio.pcm) / SAMPLE_RATE
         base = self._based(now - seconds - audio.start)
-        self._timeline.feed(base + audio.start, seconds, now)
+        self._time.feed(base + audio.start, seconds, now)
         await self._stream.feed(audio.pcm)
 
     def _based(self, began: float) -> float:
@@ -272,8 +273,8 @@ class Session:
 
     def _resumed(self, began: float) -> float:
         """The same, when a transport's first audio comes; what was missed since the last one's is told."""
-        end = self._timeline.end
-        at = self._timeline.latency(0.0, began)
+        end = self._time.end
+        at = self._time.latency(0.0, began)
         if at is None or at - end < RESUMED_HOLE:
             return end
         self.log.append(Missed(end, at))

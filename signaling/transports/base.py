@@ -22,6 +22,11 @@ class Transport(ABC):
     def heard(self) -> float:
         """When the last packet or byte came, by the event loop's clock; silence that was made here does not count."""
 
+    @property
+    def figures(self) -> str:
+        """What happened on the way, for the log: `name=number`, those that are not 0."""
+        return ""
+
     @abstractmethod
     def items(self) -> AsyncGenerator[Item, None]:
         """What the caller sends, in order. Ends with Finish after the last audio once `finish` was called, quietly when

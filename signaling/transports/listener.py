@@ -1,31 +1,51 @@
 """A session's transcript for those who only listen: server-sent events (the WHATWG's EventSource format)."""
 
 import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
 
 from aiohttp import web
 
 from media.errors import SlowReader
 from signaling.dialects.native import Native
-from signaling.errors import BadMessage
+from signaling.errors import BadMessage, TooMany
 from signaling.eventlog import EventLog
 from signaling.http import caller
 from signaling.switchboard import Switchboard
 
 KEEP_ALIVE = 15.0  # seconds between comments when nothing is said, so that proxies keep the connection
+MOST_READERS = 32  # of one session at a time
 WRITE_DEADLINE = 20.0  # seconds for a reader to take what was written
 NATIVE = Native()
 
 
 class ListenerDoor:
-    """`GET /v1/sessions/{id}/events`, for a session of any transport."""
+    """`GET /v1/sessions/{id}/events` for a session of any transport, and a WHIP resource's `/events`."""
 
     def __init__(self, switchboard: Switchboard) -> None:
         self._switchboard = switchboard
+        self._readers: Counter[str] = Counter()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The transcript so far, then events as they come, until the session ends."""
+        """The transcript so far, then events as they come, until the session ends. Raises UnknownSession or TooMany."""
         caller(request)
-        return await listen(request, self._switchboard.transcript(request.match_info["id"]))
+        session = request.match_info["id"]
+        transcript = self._switchboard.transcript(session)
+        with self._counted(session):
+            return await listen(request, transcript)
+
+    @contextlib.contextmanager
+    def _counted(self, session: str) -> Iterator[None]:
+        if self._readers[session] >= MOST_READERS:
+            raise TooMany(f"{MOST_READERS} readers follow this session already.", retry_after=30)
+        self._readers[session] += 1
+        try:
+            yield
+        finally:
+            self._readers[session] -= 1
+            if not self._readers[session]:
+                del self._readers[session]
 
 
 async def listen(request: web.Request, transcript: EventLog) -> web.StreamResponse:

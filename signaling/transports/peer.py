@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
@@ -62,6 +63,11 @@ class PeerTransport(Transport):
     @property
     def heard(self) -> float:
         return self._peer.heard
+
+    @property
+    def figures(self) -> str:
+        counted = {**dataclasses.asdict(self._peer.stats), "abandoned": int(self._peer.abandoned)}
+        return " ".join(f"{name}={number:.5g}" for name, number in counted.items() if number)
 
     async def items(self) -> AsyncGenerator[Item, None]:
         await self._peer.connected()

@@ -15,7 +15,6 @@ from signaling.errors import UnknownSession, wire_error
 from signaling.http import PREFLIGHT, caller, read_text
 from signaling.session import Session
 from signaling.switchboard import Switchboard
-from signaling.transports.listener import listen
 from signaling.transports.peer import Peers, PeerTransport
 
 SDP_TYPE = "application/sdp"
@@ -50,7 +49,6 @@ class WhipDoor:
             web.get("/whip/{id}", self.look),
             web.patch("/whip/{id}", self.patch),
             web.delete("/whip/{id}", self.delete),
-            web.get("/whip/{id}/events", self.events, allow_head=False),
         ]
 
     async def options(self, request: web.Request) -> web.Response:
@@ -108,11 +106,6 @@ class WhipDoor:
         """End the call now."""
         self._find(request).session.end("bye")
         return web.Response()
-
-    async def events(self, request: web.Request) -> web.StreamResponse:
-        """The transcript, for those who have no data channel."""
-        caller(request)
-        return await listen(request, self._switchboard.transcript(request.match_info["id"]))
 
     def _find(self, request: web.Request) -> Resource:
         caller(request)

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+import os
 import resource
 import statistics
 from typing import Any
@@ -109,6 +110,22 @@ async def test_many_idle_connections_slow_nobody(house: House) -> None:
     await until(lambda: house.connections <= 1)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert statistics.median(times) < 0.1
+
+
+async def test_a_server_without_descriptors_says_so_and_recovers(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first = os.open(os.devnull, os.O_RDONLY)  # the lowest descriptor that is free now: the caller takes it,
+    os.close(first)  # and the server, in the same process, the next
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first + 1 + http.DESCRIPTORS_KEPT, hard))
+    try:
+        status, headers, _ = await raw(house, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (status, headers["retry-after"]) == (503, "5")
+    assert (await house.health())["status"] == "ok"
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 # What is refused

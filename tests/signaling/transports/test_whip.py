@@ -129,6 +129,17 @@ async def test_a_last_event_that_is_no_number_is_refused(house: House, publish: 
         assert response.status == 400
 
 
+async def test_only_so_many_may_read_at_a_time(house: House, publish: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MOST_READERS", 1)
+    _, resource, _ = await publish("alpha")
+    session = resource.rpartition("/")[2]
+    async with house.http.get(f"{resource}/events") as first:
+        assert first.status == 200
+        async with house.http.get(f"{house.url}/v1/sessions/{session}/events") as second:
+            assert (second.status, second.headers["Retry-After"]) == (429, "30")
+        await Reader(first).until("word")
+
+
 async def test_a_reader_that_does_not_read_is_let_go(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "WRITE_DEADLINE", 0.2)
     _, headers, _ = await post(house, FFMPEG)

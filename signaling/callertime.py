@@ -9,7 +9,7 @@ from bisect import bisect_right
 JOINED = 0.001  # seconds: starts closer than this to the end of what came before follow without a hole
 
 
-class Timeline:
+class CallerTime:
     """Maps seconds of fed audio to seconds of the caller's audio, and those to the moment they were heard."""
 
     def __init__(self) -> None:
