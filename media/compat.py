@@ -19,7 +19,6 @@ either fails there and not in a call. What each does, why, and when it can go:
 
 import asyncio
 import logging
-import resource
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
@@ -36,6 +35,7 @@ from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtcsctptransport import DATA_CHANNEL_OPEN, WEBRTC_DCEP, DataChunk, RTCSctpTransport, SackChunk
 
 from media.codecs import Format
+from media.descriptors import scarce
 from media.errors import NoPort
 from media.ice import IceServer, Sockets
 from media.rtp import Arrival, parse
@@ -174,7 +174,7 @@ class Gathering:
                 )
             except OSError:
                 continue
-            if _is_scarce(transport.get_extra_info("socket").fileno()):
+            if scarce(transport.get_extra_info("socket").fileno(), DESCRIPTORS_KEPT):
                 transport.abort()
                 return None
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
@@ -275,12 +275,6 @@ def _is_stun(data: bytes) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_scarce(descriptor: int) -> bool:
-    """Whether few descriptors are left: the kernel gives the lowest free one, so a high one tells."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return most != resource.RLIM_INFINITY and descriptor >= most - DESCRIPTORS_KEPT
 
 
 def _host_candidate(address: str, port: int) -> AioiceCandidate:
