@@ -61,9 +61,9 @@ async def serve(config: Config) -> int:
         await runner.setup()
         try:
             await listen(runner, config)
-            print(greeting(config, runner, engine), flush=True)
+            tell(greeting(config, runner, engine))
             await signals.first.wait()
-            print("Ending: live calls get their last words (once more to end at once).", flush=True)
+            tell("Ending: live calls get their last words (once more to end at once).")
             drained = within(config.drain_timeout + DRAIN_MARGIN, app[SWITCHBOARD].drain())
             await until_first(drained, signals.second)
         finally:
@@ -119,6 +119,15 @@ def greeting(config: Config, runner: Runner, engine: Engine) -> str:
         f"Offhook is listening on http://{shown}:{port} "
         f"({config.engine}, {engine.stats().capacity} callers at once). Ctrl-C ends it."
     )
+
+
+def tell(sentence: str) -> None:
+    """Say it on standard output. Whoever reads there may be gone, as a `tee` is after the same Ctrl-C: calls go on."""
+    try:
+        print(sentence, flush=True)
+    except BrokenPipeError:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # or Python fails at its end, on what is still unsaid
 
 
 async def until_first(work: Any, event: asyncio.Event) -> None:

@@ -76,6 +76,11 @@ class Server:
         await voice.told("ready")
         return browser, voice
 
+    def stop_reading(self) -> None:
+        """Close this end of the server's standard output."""
+        pipe = self.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # asyncio has no public way
+        pipe.close()
+
     def signal(self, number: signal.Signals, *, group: bool = False) -> None:
         """Send a signal to the server, or to everything that a terminal would send it to."""
         (os.killpg if group else os.kill)(self.process.pid, number)

@@ -43,6 +43,18 @@ async def test_ctrl_c_reaches_the_engine_too_and_callers_still_get_their_last_wo
     assert "Traceback" not in await server.complaints()
 
 
+async def test_the_end_is_the_same_when_nobody_reads_what_is_printed(start_server: StartServer) -> None:
+    server = await start_server()
+    _, voice = await server.call("alpha", "bravo", "charlie")
+    await voice.told("partial", text="bravo")
+    server.stop_reading()
+    server.signal(signal.SIGTERM)
+    assert (await voice.told("ended"))["reason"] == "drain"
+    assert voice.words == ["alpha", "bravo"]
+    assert await server.exit(within=5.0) == 0
+    assert "Traceback" not in await server.complaints()
+
+
 async def test_the_end_waits_for_a_stuck_engine_only_so_long(start_server: StartServer) -> None:
     server = await start_server("--drain-timeout", "0.5")
     await server.call("alpha")
