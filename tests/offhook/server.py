@@ -76,10 +76,12 @@ class Server:
         await voice.told("ready")
         return browser, voice
 
-    def stop_reading(self) -> None:
+    async def stop_reading(self) -> None:
         """Close this end of the server's standard output."""
+        assert self.process.stdout is not None
         pipe = self.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # asyncio has no public way
         pipe.close()
+        await self.process.stdout.read()  # returns once it is closed
 
     def signal(self, number: signal.Signals, *, group: bool = False) -> None:
         """Send a signal to the server, or to everything that a terminal would send it to."""

@@ -47,7 +47,7 @@ async def test_the_end_is_the_same_when_nobody_reads_what_is_printed(start_serve
     server = await start_server()
     _, voice = await server.call("alpha", "bravo", "charlie")
     await voice.told("partial", text="bravo")
-    server.stop_reading()
+    await server.stop_reading()
     server.signal(signal.SIGTERM)
     assert (await voice.told("ended"))["reason"] == "drain"
     assert voice.words == ["alpha", "bravo"]
