@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import sys
 from typing import Any
@@ -43,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.reload:
         return run_reloading(sys.argv[1:])
     configure_logs(config.log_level)
+    raise_descriptor_limit()
     with contextlib.suppress(KeyboardInterrupt):
         return asyncio.run(serve(config))
     return 130
@@ -84,6 +86,12 @@ async def listen(runner: Runner, config: Config) -> None:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)  # asyncio's own text repeats the address
         raise ConfigError(f"cannot listen on {config.host}:{config.port} ({reason}): set --host or --port") from None
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open files as this process may have: a call needs a socket for each address of the machine."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Signals:

@@ -177,7 +177,8 @@ class Session:
             self._turn("end")
             self.log.append(Ended(reason))
             self.log.end()
-            self.ended.set_result(reason)
+            if not self.ended.done():  # cancelled: the loop that it lived on is ending
+                self.ended.set_result(reason)
 
     # The engine's events
 

@@ -224,7 +224,7 @@ def test_restarts_begin_at_once_and_then_take_their_time() -> None:
     waits = list(itertools.islice(_backoff(), 20))
     assert waits[0] == 0.0
     assert waits == sorted(waits)
-    assert 10.0 < waits[-1] < 60.0
+    assert 5.0 < waits[-1] < 10.0  # an engine that can start is back within ten seconds
 
 
 async def test_a_child_does_not_outlive_its_parent() -> None:

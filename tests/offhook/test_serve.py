@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -9,7 +10,7 @@ from dataclasses import fields
 
 import pytest
 
-from offhook import cli
+from offhook import cli, serve
 from signaling.config import Config
 from tests.offhook.server import Server, outcome
 
@@ -153,6 +154,16 @@ def test_a_variable_that_cannot_work_is_named(
     monkeypatch.setenv("MAX_SESSION_SECONDS", "an hour")
     assert cli.main(["serve"]) == 2
     assert "MAX_SESSION_SECONDS" in capsys.readouterr().err
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        serve.raise_descriptor_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # Its help
