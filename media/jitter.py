@@ -150,7 +150,9 @@ class JitterBuffer:
         elif packet.seq in self._given_up:
             self.counts.late += 1
             self._learn(now - self._given_up.pop(packet.seq), now)
+            _remember(self._passed, packet.seq, packet.timestamp)  # should it come once more
         elif self._strays and packet.seq == self._strays[-1].seq + 1:
+            self.counts.late += 1
             self._strays.append(packet)
             if len(self._strays) == STRAYS:
                 self._start_anew()
@@ -163,7 +165,7 @@ class JitterBuffer:
         self._passed.clear()
         self._given_up.clear()
         strays, self._strays = self._strays, []
-        self.counts.late -= 1  # the first of them was counted before it was understood
+        self.counts.late -= len(strays)  # they were counted before they were understood
         self._begin(strays[0])
         for packet in strays:
             self._pass(packet)

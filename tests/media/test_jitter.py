@@ -1,6 +1,6 @@
 """Packets in any order in; packets and gaps in order out."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from media.jitter import KEPT, LONGEST_WAIT, MAX_DROPOUT, SHORTEST_WAIT, JitterBuffer
@@ -143,6 +143,14 @@ def test_flush_releases_everything() -> None:
     assert buffer.deadline is None
 
 
+def test_late_packets_that_come_twice_are_no_new_sender() -> None:
+    buffer = JitterBuffer()
+    play(buffer, [0, 5])
+    buffer.pop(1.0)
+    assert play(buffer, [1, 1, 2, 2, 3, 3, 4, 4, 6], now=1.0) == [packet(6)]
+    assert (buffer.counts.lost, buffer.counts.late, buffer.counts.duplicate) == (4, 4, 4)
+
+
 @st.composite
 def journeys(draw: st.DrawFn) -> list[tuple[float, int]]:
     """Packets 0 to n sent every 20 ms, each lost, delayed or doubled by chance; (arrival, seq) in order of arrival.
@@ -156,6 +164,7 @@ def journeys(draw: st.DrawFn) -> list[tuple[float, int]]:
 
 
 @given(journeys())
+@example([(0.0, 0), (0.06, 3), (0.145, 1), (0.145, 1), (0.165, 2), (0.165, 2)])  # late, and each of them twice
 def test_any_journey_ends_in_order_with_its_time_kept(arrivals: list[tuple[float, int]]) -> None:
     buffer = JitterBuffer()
     out: list[Packet | Gap] = []
