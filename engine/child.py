@@ -60,7 +60,7 @@ async def _serve(config: EngineConfig, path: str, control: Channel) -> None:
         await _run(config, path, control)
     except EngineError as error:
         control.send(encode(failure_of(error)))
-    except Exception as error:
+    except Exception as error:  # whatever it was, the parent is told and the process ends
         logger.exception("the engine process failed")
         control.send(encode(Failure(f"{type(error).__name__}: {error}", "unavailable")))
 

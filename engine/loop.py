@@ -197,7 +197,7 @@ class _Thread:
         """The model, once it is loaded. Raises Unavailable with the reason."""
         try:
             return await asyncio.shield(self._model)
-        except Exception as error:
+        except Exception as error:  # whatever the loading raised is why it cannot start
             raise Unavailable(f"the engine cannot start: {error}") from error
 
     async def ended(self) -> None:
@@ -215,7 +215,7 @@ class _Thread:
             batch = Batch(model)
             self._post(self._loaded, model)
             self._serve(batch)
-        except Exception as error:
+        except Exception as error:  # the thread ends here; its callers are told
             logger.exception("the engine failed")
             self._post(self._failed, error)
         self._post(self._ended.set)

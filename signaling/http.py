@@ -136,7 +136,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _http_problem(error)
     except (ConnectionError, asyncio.CancelledError):
         raise
-    except Exception as error:
+    except Exception as error:  # the outermost place: told by the table, and logged when it is ours
         if wire_error(error).status == 500:
             log.error("failed path=%s", request.match_info.route.resource, exc_info=error)
         return refusal(error)

@@ -84,7 +84,7 @@ class SignalSocket:
                 await self._refuse(error)
                 return False
             await self._send_error(error)  # a restart that fails leaves the call as it was
-        except Exception as error:
+        except Exception as error:  # the outermost place: told by the table, and logged when it is ours
             await self._refuse(error)
             return False
         return not self._socket.closed
