@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from media.rtp import Arrival
 
 MOST_BLOCKS = 10  # a sender repeats one or two packets; more is not audio
-LONGEST_OFFSET = 1 << 14  # samples that the header's 14 bits can tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,3 @@ def unwrap(arrival: Arrival) -> list[Arrival]:
         if block.offset and block.payload
     ]
     return [*packets, replace(arrival, payload_type=newest.payload_type, payload=newest.payload)]
-
-
-def wrap(blocks: list[Block]) -> bytes:
-    """The payload with these blocks, oldest first. Inverse of `parse`."""
-    *older, newest = blocks
-    headers = b"".join(
-        (0x80 << 24 | block.payload_type << 24 | block.offset << 10 | len(block.payload)).to_bytes(4) for block in older
-    )
-    return headers + bytes([newest.payload_type]) + b"".join(block.payload for block in blocks)

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.red import LONGEST_OFFSET, MOST_BLOCKS, Block, parse, unwrap, wrap
+from media.red import MOST_BLOCKS, Block, parse, unwrap
 from media.rtp import Arrival
+from tests.media.redundancy import LONGEST_OFFSET, wrap
 
 blocks = st.builds(
     Block,

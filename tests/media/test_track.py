@@ -9,11 +9,12 @@ import pytest
 from media.codecs import Format
 from media.events import Missed
 from media.frames import Frame
-from media.red import Block, wrap
+from media.red import Block
 from media.rtp import Arrival
 from media.track import LONGEST_DEBT, LONGEST_FILL, Track
 from tests.media.caller import FRAME, RATE, opus_packets, tone
 from tests.media.clock import FakeClock
+from tests.media.redundancy import wrap
 
 OPUS = Format(111, "opus", 48_000, 2)
 PCMU = Format(0, "PCMU", 8_000)
