@@ -17,6 +17,7 @@ class Frame:
 
     pcm: PCM  # (frame_samples,) float32, mono
     start: float
+    spoken: float | None = None  # when `start` was spoken, by our clock, where the sender's reports tell it
 
 
 class Framer:
@@ -103,13 +104,17 @@ class FrameQueue(AsyncIterator[Frame | MediaEvent]):
         return item
 
     def _drop_oldest(self) -> None:
+        before: list[MediaEvent] = []  # the oldest frame; these are told all the same, and in one piece where missed
         missed: Missed | None = None
-        while isinstance(item := self._items.popleft(), Missed):
-            missed = _joined(missed, item)
-        assert isinstance(item, Frame)
+        while not isinstance(item := self._items.popleft(), Frame):
+            if isinstance(item, Missed):
+                missed = _joined(missed, item)
+            else:
+                before.append(item)
         self.dropped += 1
         self._frames -= 1
         self._items.appendleft(_joined(missed, Missed(item.start, item.start + self._frame_seconds)))
+        self._items.extendleft(reversed(before))
 
 
 def _joined(earlier: Missed | None, later: Missed) -> Missed:

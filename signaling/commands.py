@@ -17,6 +17,7 @@ class Audio:
 
     pcm: PCM
     start: float
+    spoken: float | None = None  # when `start` was spoken, by the event loop's clock, where that is known
 
 
 Command = Audio | MarkAt | Flush | Clear | Finish

@@ -9,21 +9,24 @@ from collections.abc import AsyncGenerator
 
 from engine.events import Partial
 from media.errors import SlowReader
+from media.events import Quality
 from signaling.events import Entry, SessionEvent
 
 ENTRIES_KEPT = 50_000  # an hour of fast speech is about 25,000; beyond it the oldest are forgotten and counted
 ENTRIES_BEHIND = 1_000  # how far a reader that was up to date may fall behind
+REPLACED = (Partial, Quality)
 
 
 class EventLog:
     """Appends on one side, any number of `read` iterations on the other. It lives on the event loop.
 
-    Only the newest Partial is kept: a reader that comes late wants the tail as it is now, not as it was.
+    Of what replaces its predecessor only the newest is kept: a reader that comes late wants the tail of the words, and
+    the quality of the line, as they are now.
     """
 
     def __init__(self) -> None:
         self._settled: deque[Entry] = deque()
-        self._tail: Entry | None = None
+        self._newest: dict[type[SessionEvent], Entry] = {}  # of each kind that is replaced
         self._changed = asyncio.Event()
         self._seq = 0
         self.ended = False
@@ -40,8 +43,8 @@ class EventLog:
             return
         self._seq += 1
         entry = Entry(self._seq, event, latency)
-        if isinstance(event, Partial):
-            self._tail = entry
+        if isinstance(event, REPLACED):
+            self._newest[type(event)] = entry
         else:
             self._keep(entry)
         self._wake()
@@ -83,8 +86,7 @@ class EventLog:
             if entry.seq <= seq:
                 break
             found.append(entry)
-        if self._tail and self._tail.seq > seq:
-            found.append(self._tail)
+        found.extend(entry for entry in self._newest.values() if entry.seq > seq)
         return sorted(found, key=lambda entry: entry.seq)
 
     def _wake(self) -> None:

@@ -21,7 +21,7 @@ from engine.errors import EngineError, Unavailable
 from engine.events import Event as EngineEvent
 from engine.events import Pause, Step, Word, WordEnd
 from media.errors import NeverConnected, SlowReader
-from media.events import Missed
+from media.events import Digit, Missed, Quality
 from signaling.callertime import CallerTime
 from signaling.commands import Audio, Clear, Command, Finish, Flush, MarkAt
 from signaling.dialects.base import Dialect, Message
@@ -254,6 +254,11 @@ class Session:
                     case Missed(start, stop):
                         base = self._based(self._clock() - stop)
                         self.log.append(Missed(base + start, base + stop))
+                    case Digit(digit, at, duration):
+                        base = self._based(self._clock() - at - duration)
+                        self.log.append(Digit(digit, base + at, duration))
+                    case Quality():
+                        self.log.append(item)
                     case Finish():
                         return True
                     case _:

@@ -1,6 +1,6 @@
 """Our own language: one JSON object a message, on the data channel and in server-sent events.
 
-    server: ready, word, word_end, partial, pause, mark, missed, ended  (each with its seq), error
+    server: ready, word, word_end, partial, pause, mark, missed, digit, quality, ended  (each with its seq), error
     client: flush, clear, mark, finish
 
 It may grow: a client ignores what it does not know. Times are seconds of the caller's audio, to the millisecond.
@@ -8,17 +8,30 @@ It may grow: a client ignores what it does not know. Times are seconds of the ca
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from engine.events import Mark, Partial, Pause, Step, Word, WordEnd
-from media.events import Missed
+from engine.events import Mark, Partial, Pause, Word, WordEnd
+from media.events import Digit, Missed, Quality
 from signaling.commands import Clear, Command, Finish, Flush, MarkAt
 from signaling.dialects.base import Message
 from signaling.errors import BadMessage, TooLarge
 from signaling.events import Ended, Entry
 
 MESSAGE_LIMIT = 16_384  # bytes of one message from a client
+PLACES = 3  # of a second
 MARK_LIMIT = 2**53  # marks are integers that JavaScript can hold
+NAMES: dict[type, str] = {  # a Step has none: there are twelve a second, and a page needs nothing of them
+    Word: "word",
+    WordEnd: "word_end",
+    Partial: "partial",
+    Pause: "pause",
+    Mark: "mark",
+    Missed: "missed",
+    Digit: "digit",
+    Quality: "quality",
+    Ended: "ended",
+}
 VERBS: dict[str, Command] = {"flush": Flush(), "clear": Clear(), "finish": Finish()}
 
 
@@ -72,21 +85,13 @@ def _mark_id(value: object) -> int:
 
 
 def _fields(entry: Entry) -> dict[str, Any]:
-    match entry.event:
-        case Word(text, start):
-            latency = {} if entry.latency is None else {"latency": round(entry.latency, 3)}
-            return {"type": "word", "text": text, "start": round(start, 3), **latency}
-        case WordEnd(stop):
-            return {"type": "word_end", "stop": round(stop, 3)}
-        case Partial(text):
-            return {"type": "partial", "text": text}
-        case Pause(at):
-            return {"type": "pause", "at": round(at, 3)}
-        case Mark(id):
-            return {"type": "mark", "id": id}
-        case Missed(start, stop):
-            return {"type": "missed", "start": round(start, 3), "stop": round(stop, 3)}
-        case Ended(reason):
-            return {"type": "ended", "reason": reason}
-        case Step():
-            return {}  # twelve a second, and nothing that a page needs
+    name = NAMES.get(type(entry.event))
+    if name is None:
+        return {}
+    latency = {} if entry.latency is None else {"latency": entry.latency}
+    fields = {**asdict(entry.event), **latency}
+    return {"type": name, **{key: _rounded(value) for key, value in fields.items()}}
+
+
+def _rounded(value: object) -> object:
+    return round(value, PLACES) if isinstance(value, float) else value

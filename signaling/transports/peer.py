@@ -75,7 +75,7 @@ class PeerTransport(Transport):
         sources: tuple[AsyncIterator[Any], ...] = (self._peer.frames(), self._peer.messages())
         async with contextlib.aclosing(merge(*sources)) as merged:
             async for item in merged:
-                yield Audio(item.pcm, item.start) if isinstance(item, Frame) else item
+                yield Audio(item.pcm, item.start, item.spoken) if isinstance(item, Frame) else item
         if self._finishing:
             yield Finish()
         elif self._announce or await self._peer.lost() != "hung_up":

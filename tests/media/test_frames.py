@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.events import Missed
+from media.events import Digit, MediaEvent, Missed
 from media.frames import Frame, FrameQueue, Framer
 
 
@@ -32,6 +32,11 @@ def test_no_sample_is_lost_or_added(lengths: list[int]) -> None:
     assert whole.size - samples.size < 4
 
 
+def start_of(item: Frame | MediaEvent) -> float:
+    assert isinstance(item, Frame | Missed)
+    return item.start
+
+
 async def test_frames_and_events_come_in_order_and_end() -> None:
     queue = FrameQueue(4, 0.5)
     queue.put(frame(0))
@@ -40,7 +45,7 @@ async def test_frames_and_events_come_in_order_and_end() -> None:
     queue.end()
     queue.put(frame(2))
     queue.tell(Missed(1, 2))
-    assert [item.start for item in [item async for item in queue]] == [0.0, 0.1, 0.5]
+    assert [start_of(item) async for item in queue] == [0.0, 0.1, 0.5]
 
 
 async def test_a_reader_who_waits_is_woken() -> None:
@@ -48,7 +53,7 @@ async def test_a_reader_who_waits_is_woken() -> None:
     reader = asyncio.create_task(anext(queue))
     await asyncio.sleep(0)
     queue.put(frame(0))
-    assert (await asyncio.wait_for(reader, 1)).start == 0.0
+    assert start_of(await asyncio.wait_for(reader, 1)) == 0.0
     last = asyncio.create_task(anext(queue))
     await asyncio.sleep(0)
     queue.end()
@@ -65,5 +70,18 @@ async def test_what_was_dropped_is_told_once_before_the_next_frame() -> None:
     queue.end()
     items = [item async for item in queue]
     assert items[0] == Missed(0.0, 1.5)
-    assert [item.start for item in items[1:]] == [1.5, 2.0]
+    assert [start_of(item) for item in items[1:]] == [1.5, 2.0]
     assert queue.dropped == 3
+
+
+async def test_a_digit_outlives_the_frames_around_it() -> None:
+    queue = FrameQueue(1, 0.5)
+    queue.tell(Missed(0.0, 0.1))
+    for index in range(3):
+        queue.tell(Digit(str(index), index / 2, 0.1))
+        queue.put(frame(index))
+    queue.end()
+    items = [item async for item in queue]
+    assert [item.digit for item in items if isinstance(item, Digit)] == ["0", "1", "2"]
+    assert [item for item in items if isinstance(item, Missed)] == [Missed(0.0, 1.0)]
+    assert start_of(items[-1]) == 1.0

@@ -4,6 +4,7 @@ import pytest
 
 from engine.events import Partial, Word
 from media.errors import SlowReader
+from media.events import Quality
 from signaling import eventlog
 from signaling.eventlog import EventLog
 from signaling.events import Ended, Entry
@@ -58,6 +59,15 @@ async def test_only_the_newest_tail_is_kept_in_its_place() -> None:
         (4, Partial("wor")),
         (5, Word("world", 0.0)),
     ]
+
+
+async def test_only_the_newest_quality_is_kept() -> None:
+    log = EventLog()
+    for loss in (0.1, 0.2):
+        log.append(Quality(loss, 0.0, 0.0, 0.0, 0.0, 0.0, None, 4.0))
+        log.append(Word("a", loss))
+    log.end()
+    assert [entry.seq for entry in await read_all(log)] == [2, 3, 4]
 
 
 async def test_nothing_is_added_after_the_end() -> None:

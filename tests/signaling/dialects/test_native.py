@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from engine.events import Mark, Partial, Pause, Step, Word, WordEnd
-from media.events import Missed
+from media.events import Digit, Missed, Quality
 from signaling.commands import Clear, Command, Finish, Flush, MarkAt
 from signaling.dialects.native import MESSAGE_LIMIT, Native
 from signaling.errors import BadMessage, TooLarge
@@ -18,6 +18,22 @@ GOLDEN_OUT: list[tuple[SessionEvent, float | None, dict[str, Any]]] = [
     (Pause(3.5), None, {"type": "pause", "at": 3.5}),
     (Mark(7), None, {"type": "mark", "id": 7}),
     (Missed(1.0, 1.5), None, {"type": "missed", "start": 1.0, "stop": 1.5}),
+    (Digit("#", 4.0, 0.1199), None, {"type": "digit", "digit": "#", "at": 4.0, "duration": 0.12}),
+    (
+        Quality(0.1, 0.08333, 0.0, 0.02, 0.04, 0.0031, None, 3.9712),
+        None,
+        {
+            "type": "quality",
+            "loss": 0.1,
+            "repaired": 0.083,
+            "late": 0.0,
+            "reordered": 0.02,
+            "concealed": 0.04,
+            "jitter": 0.003,
+            "round_trip": None,
+            "mos": 3.971,
+        },
+    ),
     (Ended("bye"), None, {"type": "ended", "reason": "bye"}),
 ]
 GOLDEN_IN: list[tuple[str, Command]] = [
