@@ -1,15 +1,16 @@
 /**
  * <offhook-transcript src="https://voice.example" token="…">: a Start button and the words, for a page of any origin.
  *
- * Parts for styling: button, transcript, utterance, time, words, tail, status, message. It passes on the events of its
- * client (`state`, `word`, `pause`, `error`, `ended` …), which do not bubble. `src` left out: where this module is from.
+ * Parts for styling: button, transcript, utterance, time, words, digit, tail, status, message. It passes on the events of
+ * its client (`state`, `word`, `pause`, `digit`, `error`, `ended` …), which do not bubble. `src` left out: where this
+ * module is from.
  */
 
 import { ending, OffhookClient } from './offhook.js';
 import { TranscriptView } from './render.js';
 
 const HOME = new URL('.', import.meta.url).href;
-const PASSED_ON = /** @type {const} */ (['state', 'word', 'partial', 'pause', 'transcript', 'error', 'ended']);
+const PASSED_ON = /** @type {const} */ (['state', 'word', 'partial', 'pause', 'digit', 'transcript', 'error', 'ended']);
 
 /** @type {Record<string, string>} */
 const STATES = {
@@ -40,6 +41,7 @@ ol { list-style: none; margin: 1em 0 0; padding: 0; max-height: var(--offhook-he
 .time::before { content: attr(data-label); }
 .text { margin: 0; overflow-wrap: anywhere; }
 .tail { opacity: .55; font-style: italic; }
+.digit { font: inherit; font-size: .8em; padding: 0 .4em; border: 1px solid currentColor; border-radius: .3em; }
 .missed::before { content: attr(data-label); opacity: .55; }
 `;
 

@@ -53,6 +53,8 @@ export interface ClientEvents {
   partial: CustomEvent<{ text: string; seq: number }>;
   pause: CustomEvent<{ at: number; seq: number }>;
   missed: CustomEvent<{ start: number; stop: number; seq: number }>;
+  /** A key was pressed, by `dial` or by another telephone behind this call. */
+  digit: CustomEvent<{ digit: string; at: number; duration: number; seq: number }>;
   mark: CustomEvent<{ id: number; seq: number }>;
   /** 20 times a second while the microphone is open: 0 (silence) to 1. */
   level: CustomEvent<{ level: number }>;
@@ -87,6 +89,14 @@ export class OffhookClient extends EventTarget {
   clear(): boolean;
   /** Ask for a `mark` event once everything said so far has been told. False when there is no open channel. */
   mark(id: number): boolean;
+  /** Whether `dial` can press keys now: the call is live, the server takes them and this browser can send them. */
+  readonly canDial: boolean;
+  /**
+   * Press keys of a telephone: 0 to 9, *, #, A to D; a comma waits 2 s. Each is held for `duration` (0.1 s), with `gap`
+   * (0.07 s) between two; those that are still being pressed come first. False where keys cannot be sent now. Throws
+   * the browser's InvalidCharacterError for any other character.
+   */
+  dial(tones: string, options?: { duration?: number; gap?: number }): boolean;
   /** The microphones there are; named only after the first permission. */
   devices(): Promise<MediaDeviceInfo[]>;
   /** Use this microphone, now and for the next calls. */

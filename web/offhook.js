@@ -137,6 +137,19 @@ export class OffhookClient extends EventTarget {
     return this.#say({ type: 'mark', id });
   }
 
+  /** Whether `dial` can press keys now. */
+  get canDial() {
+    return this.#state === 'live' && (this.#peer?.canDial ?? false);
+  }
+
+  /**
+   * @param {string} tones
+   * @param {{duration?: number, gap?: number}} [options] Seconds.
+   */
+  dial(tones, { duration = 0.1, gap = 0.07 } = {}) {
+    return this.canDial && this.#peer !== null && this.#peer.dial(tones, duration * 1000, gap * 1000);
+  }
+
   async devices() {
     const { media } = this.#options;
     return media ? microphones(media) : [];

@@ -70,6 +70,25 @@ export class Peer {
     await this.#sender.replaceTrack(track);
   }
 
+  /** Whether the server takes keys and this browser can send them. */
+  get canDial() {
+    return this.#sender.dtmf?.canInsertDTMF ?? false;
+  }
+
+  /**
+   * Press keys, after those that are still being pressed.
+   * @param {string} tones
+   * @param {number} duration Milliseconds that each is held.
+   * @param {number} gap Milliseconds between two.
+   * @returns {boolean} False where they cannot be sent.
+   */
+  dial(tones, duration, gap) {
+    const { dtmf } = this.#sender;
+    if (!dtmf?.canInsertDTMF) return false;
+    dtmf.insertDTMF(dtmf.toneBuffer + tones, duration, gap); // which replaces what it has not come to yet
+    return true;
+  }
+
   /** @returns {Promise<number | null>} Seconds to the server and back; null while unknown. */
   async roundTrip() {
     return roundTripOf(await this.#pc.getStats());

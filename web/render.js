@@ -41,7 +41,7 @@ export class TranscriptView {
     const row = (this.#rows[index] ??= this.#newRow(start));
     for (const item of items.slice(row.shown)) {
       if (row.shown) row.words.append(' ');
-      row.words.append('text' in item ? word(item) : gap(item));
+      row.words.append(drawn(item));
       row.shown += 1;
     }
   }
@@ -95,11 +95,24 @@ export class TranscriptView {
   }
 }
 
+/** @param {import('./transcript.js').Item} item */
+function drawn(item) {
+  if ('text' in item) return word(item);
+  return 'digit' in item ? key(item) : gap(item);
+}
+
 /** @param {import('./transcript.js').Word} settled */
 function word({ text, start }) {
   const span = element('span', 'word', { 'data-start': start.toFixed(3) });
   span.textContent = text;
   return span;
+}
+
+/** @param {import('./transcript.js').Digit} pressed */
+function key({ digit, start }) {
+  const cap = element('kbd', 'digit', { 'data-start': start.toFixed(3), title: 'pressed on the keypad', part: 'digit' });
+  cap.textContent = digit;
+  return cap;
 }
 
 /** @param {import('./transcript.js').Missed} missed */

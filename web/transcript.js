@@ -16,13 +16,22 @@
  * @property {number} start
  * @property {number} stop
  *
+ * @typedef {object} Digit A key of the caller's keypad.
+ * @property {string} digit 0 to 9, *, #, A to D.
+ * @property {number} start
+ * @property {number} stop
+ *
+ * @typedef {Word | Missed | Digit} Item
+ *
  * @typedef {object} Utterance
  * @property {number} start Seconds of this transcript.
  * @property {number | null} stop Null while it is being spoken.
- * @property {(Word | Missed)[]} items In the order in which they were told.
+ * @property {Item[]} items In the order in which they were told.
  *
  * @typedef {{type: string, seq?: number, [key: string]: any}} TranscriptEvent
  */
+
+const APART = 2; // seconds after which digits or gaps, which no pause ends, are an utterance of their own
 
 export class Transcript {
   /** @type {Utterance[]} */
@@ -53,7 +62,7 @@ export class Transcript {
   get end() {
     const last = this.utterances.at(-1);
     if (!last) return this.#base;
-    return Math.max(last.start, last.stop ?? 0, ...last.items.slice(-1).map((item) => item.stop ?? item.start));
+    return Math.max(last.start, last.stop ?? 0, ...last.items.map((item) => item.stop ?? item.start));
   }
 
   /**
@@ -70,18 +79,16 @@ export class Transcript {
     return true;
   }
 
-  /** @param {Word | Missed} item */
+  /** @param {Item} item */
   add(item) {
-    const last = this.utterances.at(-1);
-    if (last && last.stop === null) last.items.push(item);
+    if (this.#open && !hasWords(this.#open) && item.start > this.end + APART) this.#open.stop = this.end;
+    if (this.#open) this.#open.items.push(item);
     else this.utterances.push({ start: item.start, stop: null, items: [item] });
   }
 
   /** The word that was settled last, if its utterance is still open. @returns {Word | null} */
   get word() {
-    const last = this.utterances.at(-1);
-    const item = last && last.stop === null ? last.items.at(-1) : undefined;
-    return item && 'text' in item ? item : null;
+    return this.#open?.items.findLast(isWord) ?? null;
   }
 
   /** @param {number} at The utterance ended. */
@@ -99,10 +106,15 @@ export class Transcript {
       .join('\n');
   }
 
+  /** The utterance that is being spoken. @returns {Utterance | null} */
+  get #open() {
+    const last = this.utterances.at(-1);
+    return last?.stop === null ? last : null;
+  }
+
   /** @param {number | null} at */
   #close(at) {
-    const last = this.utterances.at(-1);
-    if (last && last.stop === null) last.stop = at ?? this.end;
+    if (this.#open) this.#open.stop = at ?? this.end;
     this.tail = '';
   }
 }
@@ -125,7 +137,20 @@ const WRITE = {
   missed(transcript, { start, stop }, base) {
     transcript.add({ start: base + start, stop: base + stop });
   },
+  digit(transcript, { digit, at, duration }, base) {
+    transcript.add({ digit, start: base + at, stop: base + at + duration });
+  },
 };
+
+/** @param {Item} item @returns {item is Word} */
+function isWord(item) {
+  return 'text' in item;
+}
+
+/** @param {Utterance} utterance */
+function hasWords({ items }) {
+  return items.some(isWord);
+}
 
 /** @param {string} text */
 function withoutFirstWord(text) {
@@ -134,11 +159,17 @@ function withoutFirstWord(text) {
 }
 
 /**
- * An utterance as a person would write it; a gap in the sound is shown as one.
+ * An utterance as a person would write it; a key that was pressed is shown as [5], a gap in the sound as […].
  * @param {Utterance} utterance
  */
 export function wordsOf(utterance) {
-  return utterance.items.map((item) => ('text' in item ? item.text : '[…]')).join(' ');
+  return utterance.items.map(written).join(' ');
+}
+
+/** @param {Item} item */
+function written(item) {
+  if ('text' in item) return item.text;
+  return `[${'digit' in item ? item.digit : '…'}]`;
 }
 
 /**

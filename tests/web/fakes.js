@@ -54,6 +54,7 @@ export class FakePeerConnection {
   /** @type {any[]} */
   tracks = [];
   closed = false;
+  dtmf = new FakeKeypad();
   onconnectionstatechange = () => {};
   onicecandidate = (/** @type {{candidate: any}} */ _event) => {};
   channel = new FakeChannel();
@@ -65,7 +66,8 @@ export class FakePeerConnection {
   /** @param {any} track */
   addTransceiver(track) {
     this.tracks.push(track);
-    return { sender: { replaceTrack: async (/** @type {any} */ next) => void this.tracks.push(next) } };
+    const replaceTrack = async (/** @type {any} */ next) => void this.tracks.push(next);
+    return { sender: { replaceTrack, dtmf: this.dtmf } };
   }
 
   createDataChannel() {
@@ -98,6 +100,23 @@ export class FakePeerConnection {
   becomes(state) {
     this.connectionState = state;
     this.onconnectionstatechange();
+  }
+}
+
+/** An RTCDTMFSender that is still at its first key. */
+class FakeKeypad {
+  canInsertDTMF = true;
+  toneBuffer = '';
+  /** @type {number[]} */
+  times = [];
+
+  /**
+   * @param {string} tones
+   * @param {number[]} times Milliseconds: how long each is held, and the gap between two.
+   */
+  insertDTMF(tones, ...times) {
+    this.toneBuffer = tones;
+    this.times = times;
   }
 }
 

@@ -27,7 +27,7 @@ function setUp(options = {}) {
   });
   /** @type {[string, any][]} */
   const heard = [];
-  for (const name of ['state', 'word', 'partial', 'pause', 'stats', 'closing', 'error', 'ended']) {
+  for (const name of ['state', 'word', 'partial', 'pause', 'digit', 'stats', 'closing', 'error', 'ended']) {
     client.addEventListener(name, (/** @type {any} */ event) => heard.push([name, event.detail]));
   }
   const all = (/** @type {string} */ name) => heard.filter(([one]) => one === name).map(([, detail]) => detail);
@@ -311,6 +311,26 @@ test('flush, clear and mark go over the channel, and say when there is none', as
   assert.deepEqual([client.flush(), client.clear(), client.mark(3)], [true, true, true]);
   assert.deepEqual(peer().channel.sent, [{ type: 'flush' }, { type: 'clear' }, { type: 'mark', id: 3 }]);
   assert.equal(setUp().client.flush(), false);
+});
+
+test('keys are pressed after those that are still being pressed', async () => {
+  const { client } = await setUpLive();
+  assert.deepEqual([client.canDial, client.dial('12'), client.dial('#', { duration: 0.2, gap: 0.05 })], [true, true, true]);
+  assert.deepEqual([peer().dtmf.toneBuffer, peer().dtmf.times], ['12#', [200, 50]]);
+});
+
+test('keys cannot be pressed before a call, nor where server or browser know none', async () => {
+  assert.deepEqual([setUp().client.canDial, setUp().client.dial('1')], [false, false]);
+  const { client } = await setUpLive();
+  peer().dtmf.canInsertDTMF = false;
+  assert.deepEqual([client.canDial, client.dial('1'), peer().dtmf.toneBuffer], [false, false, '']);
+});
+
+test('a key that the server heard is told and written', async () => {
+  const { client, all } = await setUpLive();
+  peer().channel.says({ seq: 1, type: 'digit', digit: '5', at: 2, duration: 0.1 });
+  peer().channel.says({ seq: 1, type: 'digit', digit: '5', at: 2, duration: 0.1 });
+  assert.deepEqual([all('digit').length, client.transcript.text()], [1, '[5]']);
 });
 
 test('figures are told every 2 s: the round trip, and the median word latency', async () => {

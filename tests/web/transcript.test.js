@@ -73,6 +73,30 @@ test('sound that was missed is noted where it was', () => {
   assert.equal(transcript.text(), 'one […] two');
 });
 
+/** @param {string} digit @param {number} at @returns {TranscriptEvent} */
+const key = (digit, at) => ({ type: 'digit', digit, at, duration: 0.1 });
+
+test('a key that is pressed stands among the words, where it was told', () => {
+  const transcript = told(word('press', 0), key('5', 0.5), word('now', 1));
+  assert.equal(transcript.text(), 'press [5] now');
+  assert.deepEqual(transcript.utterances[0].items[1], { digit: '5', start: 0.5, stop: 0.6 });
+});
+
+test('a key between a word and its end does not keep the end from the word', () => {
+  const transcript = told(word('one', 0), key('1', 0.2), { type: 'word_end', stop: 0.4 });
+  assert.deepEqual(transcript.utterances[0].items.map(({ stop }) => stop), [0.4, 0.2 + 0.1]);
+});
+
+test('a key leaves what may still change as it is', () => {
+  assert.equal(told(partial('hell'), key('1', 0)).tail, 'hell');
+});
+
+test('keys in a row are one utterance, and what comes long after them is another', () => {
+  const transcript = told(key('1', 1), key('#', 2.5), word('hello', 9), key('2', 30));
+  assert.deepEqual(transcript.utterances.map(({ start, stop }) => [start, stop]), [[1, 2.6], [9, null]]);
+  assert.equal(transcript.text(), '[1] [#]\nhello [2]'); // a pause is what ends an utterance with words
+});
+
 test('a new session goes on under the same transcript: numbers anew, times on', () => {
   const transcript = told(word('one', 1), partial('tw'));
   transcript.begin(60);
