@@ -1,5 +1,6 @@
 /** The page: what the client tells goes into the document, what a person does goes to the client. DOM only. */
 
+import { Keypad } from './keypad.js';
 import { ending, OffhookClient, RAW, VOICE } from './offhook.js';
 import { TranscriptView } from './render.js';
 
@@ -32,6 +33,11 @@ const client = new OffhookClient({
   token: takeKey(),
   constraints: options.get('processing') === 'off' ? RAW : VOICE,
 });
+const keypad = new Keypad(
+  /** @type {HTMLFieldSetElement} */ (byId('keypad')),
+  /** @type {HTMLButtonElement} */ (byId('dial')),
+  (pressed) => client.dial(pressed),
+);
 const view = new TranscriptView(byId('transcript'));
 
 client.addEventListener('state', ({ detail }) => showState(detail.state));
@@ -96,6 +102,8 @@ function showState(state) {
   label(start, active ? (state === 'finishing' ? 'Stopping' : 'Stop') : 'Start');
   start.setAttribute('aria-pressed', String(active));
   mute.disabled = !active;
+  keypad.enable(client.canDial);
+  if (!active) keypad.show(false);
   showStatus();
   if (state === 'live') say('');
   if (!active) showLevel(0);
@@ -215,12 +223,14 @@ function clearTranscript() {
 function shortcut(event) {
   const { target, key: pressed, ctrlKey, metaKey, altKey, repeat } = event;
   if (ctrlKey || metaKey || altKey || repeat) return;
-  if (target instanceof Element && target.closest('button, select, input, a')) return;
-  if (pressed === ' ') {
+  if (!(target instanceof Element) || target.closest('select, input') || keypad.type(pressed)) return;
+  if (pressed === ' ' && !target.closest('button, a')) {
     event.preventDefault(); // it would scroll
     void toggle();
   } else if (pressed.toLowerCase() === 'm' && !mute.disabled) {
     toggleMute();
+  } else if (pressed.toLowerCase() === 'k' && client.canDial) {
+    byId('dial').click();
   }
 }
 
