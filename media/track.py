@@ -35,11 +35,14 @@ class TrackStats:
     """What happened to one caller's audio so far. Packets, but where seconds are named."""
 
     received: int = 0
+    expected: int = 0  # sent, by their sequence numbers
     repaired: int = 0  # lost, and whole again from the redundancy in a later one
     lost: int = 0
     late: int = 0
     duplicate: int = 0
+    reordered: int = 0  # out of order, and in time
     undecodable: int = 0
+    digits: int = 0
     concealed_seconds: float = 0.0
     silent_seconds: float = 0.0  # filled in for DTX and for packets that stopped
     dropped_seconds: float = 0.0  # not read in time
