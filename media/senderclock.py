@@ -22,11 +22,11 @@ _TURN = 1 << 32  # RTP timestamps wrap
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A report, when it came, and the round trip of that time."""
+    """A report, when it came, and the round trip at that time."""
 
     ntp: float
     timestamp: int
-    now: float
+    arrived: float
     round_trip: float | None
 
 
@@ -50,7 +50,7 @@ class SenderClock:
             if not self._agree(last, heard):
                 self._reports.clear()
         self._reports.append(heard)
-        while self._reports[0].now < now - WINDOW:
+        while self._reports[0].arrived < now - WINDOW:
             self._reports.popleft()
         self._offset = self._estimate()
 
@@ -66,13 +66,13 @@ class SenderClock:
         if len(self._reports) < 2:
             return None
         # Apart: a round trip that was long while the report came fast would make the way look longer than it was.
-        fastest = min(heard.now - heard.ntp for heard in self._reports)
+        fastest = min(heard.arrived - heard.ntp for heard in self._reports)
         shortest = min((heard.round_trip for heard in self._reports if heard.round_trip is not None), default=0.0)
         return fastest - shortest / 2
 
     def _agree(self, earlier: _Heard, later: _Heard) -> bool:
         """Whether our clock and both of the sender's went on equally between two reports."""
-        ours, wall = later.now - earlier.now, later.ntp - earlier.ntp
+        ours, wall = later.arrived - earlier.arrived, later.ntp - earlier.ntp
         media = self._seconds(earlier.timestamp, later.timestamp)
         return abs(wall - ours) <= LEAP and abs(media - wall) <= UNEVEN + UNEVEN_PART * abs(wall)
 
