@@ -76,6 +76,16 @@ class Format:
         """The codec, when it is one of ours."""
         return find(self.name, self.clock_rate)
 
+    @property
+    def tells_digits(self) -> bool:
+        """Whether it is keys of a telephone (RFC 4733)."""
+        return self.name.lower() == "telephone-event"
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether it is comfort noise (RFC 3389): a note that the speaker is silent."""
+        return self.name.lower() == "cn"
+
 
 class Voice:
     """One sender's payloads to PCM at `rate`. Garbage makes it count, and never deaf."""

@@ -90,6 +90,8 @@ def answer_codecs(transceiver: RTCRtpTransceiver, formats: Iterable[Format]) -> 
 def _parameters(format: Format) -> ParametersDict:
     if format.repeats is not None:
         return {f"{format.repeats}/{format.repeats}": None}  # RFC 2198 section 5: the packet, and the one before it
+    if format.tells_digits:
+        return {"0-15": None}  # RFC 4733 section 2.4.1: the sixteen keys
     return dict(OPUS_PARAMETERS) if format.name.lower() == "opus" else {}
 
 

@@ -18,7 +18,14 @@ MOST_SECTIONS = 32
 MOST_CANDIDATES = 32
 LONGEST_MESSAGE = 16_384  # bytes that a message on a data channel may have
 
-STATIC_FORMATS = {0: ("PCMU", 8_000), 8: ("PCMA", 8_000), 9: ("G722", 8_000)}  # RFC 3551 section 6
+MOST_FORMATS = 16  # of one kind; each that is spoken has a decoder of its own
+
+STATIC_FORMATS = {  # RFC 3551 section 6
+    0: ("PCMU", 8_000),
+    8: ("PCMA", 8_000),
+    9: ("G722", 8_000),
+    13: ("CN", 8_000),
+}
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 DIGEST_BYTES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 
@@ -128,7 +135,7 @@ class Offer:
         return [mids[index] for index in sorted(mids)]
 
     def _audio_lines(self) -> Iterator[str]:
-        formats = [format for format in self.formats if format.repeats is None]  # aiortc does not know RED
+        formats = [format for format in self.formats if format.codec is not None]  # aiortc knows no others
         yield f"m=audio 9 UDP/TLS/RTP/SAVPF {' '.join(str(format.payload_type) for format in formats)}"
         yield "c=IN IP4 0.0.0.0"
         yield f"a=mid:{self.mid}"
@@ -289,21 +296,32 @@ def _bundled(session: Section, carriers: list[Section]) -> bool:
 def _formats(audio: Section) -> tuple[Format, ...]:
     described = {match[1]: match for text in audio.values("rtpmap") if (match := _RTPMAP.fullmatch(text))}
     formats = {text: _format(text, described.get(text)) for text in audio.formats}
-    known = tuple(format for format in formats.values() if format is not None and format.codec is not None)
+    named = [format for format in formats.values() if format is not None]
+    known = tuple(format for format in named if format.codec is not None)[:MOST_FORMATS]
     if not known:
         raise UnsupportedOffer(
             "no_known_codec", "the offer names no codec that is known here: opus, PCMU, PCMA or G722"
         )
-    red = _redundancy(audio, formats.values(), known)
-    return (red, *known) if red else known
+    beside = tuple(format for format in named if _fits_beside(format, known))[:MOST_FORMATS]
+    red = _redundancy(audio, named, known)
+    return (red, *known, *beside) if red else known + beside
 
 
-def _redundancy(audio: Section, offered: Iterable[Format | None], known: Iterable[Format]) -> Format | None:
+def _fits_beside(format: Format, known: tuple[Format, ...]) -> bool:
+    """Whether it is no audio by itself and goes with what is: keys of a telephone at a codec's clock (RFC 4733 section
+    2.3; at 8 kHz with any, as browsers do), comfort noise for the codecs that have none of their own (RFC 3389)."""
+    clocks = {codec.clock_rate for codec in known}
+    if format.tells_digits:
+        return format.clock_rate in clocks | {8_000}
+    return format.is_noise and format.clock_rate in clocks & {8_000}
+
+
+def _redundancy(audio: Section, offered: Iterable[Format], known: Iterable[Format]) -> Format | None:
     """RED around Opus (RFC 2198), where it is offered. It comes first in the answer: the sender uses the first."""
     opus = {format.payload_type for format in known if format.name.lower() == "opus"}
     parameters = dict(text.split(" ", 1) for text in audio.values("fmtp") if " " in text)
     for format in offered:
-        if format is not None and (format.name.lower(), format.clock_rate) == ("red", 48_000):
+        if (format.name.lower(), format.clock_rate) == ("red", 48_000):
             wrapped = {part.strip() for part in parameters.get(str(format.payload_type), "").split("/")}
             for payload_type in opus:
                 if wrapped == {str(payload_type)}:

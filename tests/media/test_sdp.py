@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media.errors import BadOffer, NotSdp, OfferTooLarge, UnsupportedOffer
-from media.sdp import LONGEST_OFFER, MOST_CANDIDATES, check_offer
+from media.sdp import LONGEST_OFFER, MOST_CANDIDATES, MOST_FORMATS, check_offer
 from tests.media.caller import new_peer
 from tests.media.mutation import mutated
 from tests.media.offers import ALL, CHROME, FFMPEG, FINGERPRINT, FIREFOX, GSTREAMER, VIDEO
@@ -41,6 +41,9 @@ def test_the_codecs_that_are_known_keep_their_order_and_numbers_behind_redundanc
         (9, "G722"),
         (0, "PCMU"),
         (8, "PCMA"),
+        (13, "CN"),
+        (110, "telephone-event"),
+        (126, "telephone-event"),
     ]
     assert [(f.payload_type, f.name) for f in check_offer(GSTREAMER).formats] == [(0, "PCMU"), (97, "OPUS")]
 
@@ -199,8 +202,10 @@ async def test_redundancy_is_answered_first_where_it_is_offered() -> None:
         answer = await peer.answer(CHROME)
     finally:
         await peer.close()
-    assert re.search(r"m=audio 9 UDP/TLS/RTP/SAVPF 63 111 9 0 8\r\n", answer)
+    assert re.search(r"m=audio 9 UDP/TLS/RTP/SAVPF 63 111 9 0 8 13 110 126\r\n", answer)
     for line in ("a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111", "a=fmtp:111 minptime=10;useinbandfec=1"):
+        assert f"{line}\r\n" in answer
+    for line in ("a=rtpmap:13 CN/8000", "a=rtpmap:110 telephone-event/48000", "a=fmtp:110 0-15", "a=fmtp:126 0-15"):
         assert f"{line}\r\n" in answer
 
 
@@ -214,4 +219,33 @@ async def test_redundancy_is_answered_first_where_it_is_offered() -> None:
     ],
 )
 def test_redundancy_of_anything_but_opus_is_not_taken(told: str, changed: str) -> None:
-    assert [format.payload_type for format in check_offer(CHROME.replace(told, changed)).formats] == [111, 9, 0, 8]
+    formats = check_offer(CHROME.replace(told, changed)).formats
+    assert [format.payload_type for format in formats] == [111, 9, 0, 8, 13, 110, 126]
+
+
+@pytest.mark.parametrize(
+    ("offered", "taken"),
+    [
+        ("111 110 126", [111, 110, 126]),
+        ("126 110 111", [111, 126, 110]),  # what is audio comes first: some send what stands there
+        ("13 111", [111]),  # Opus is silent by its own means
+        ("13 8 110", [8, 13]),  # 48 kHz is no clock of G.711
+        ("9 13 126", [9, 13, 126]),
+    ],
+)
+def test_digits_and_noise_are_taken_beside_a_codec_of_their_clock(offered: str, taken: list[int]) -> None:
+    offer = CHROME.replace("111 63 9 0 8 13 110 126", offered)
+    assert [format.payload_type for format in check_offer(offer).formats] == taken
+    assert "telephone-event" not in check_offer(offer).plain()
+
+
+def test_an_offer_of_digits_alone_is_no_offer_of_audio() -> None:
+    with pytest.raises(UnsupportedOffer):
+        check_offer(CHROME.replace("111 63 9 0 8 13 110 126", "13 110 126"))
+
+
+def test_of_a_hundred_names_for_one_codec_sixteen_are_taken() -> None:
+    numbers = [number for number in range(128) if not 64 <= number <= 95]
+    lines = "".join(f"a=rtpmap:{number} opus/48000/2\n" for number in numbers)
+    offer = FFMPEG.replace("SAVPF 111", f"SAVPF {' '.join(map(str, numbers))}") + lines
+    assert len(check_offer(offer).formats) == MOST_FORMATS
