@@ -8,11 +8,14 @@ either fails there and not in a call. What each does, why, and when it can go:
 - `Gathering`: UDP ports from a range, chosen addresses, loopback; host candidates at once and those of servers
   later. aioice binds port 0 and waits up to 5 s for servers. Until aioice offers both (aioice#47, PR 112).
 - `GuardedProtocol`: a socket that takes datagrams only from who has proven to be the caller. aiortc ends a call at an
-  empty datagram or one over 2 KiB, and aioice keeps without bound what comes before a call is connected, from anybody.
+  empty datagram or one over 2 KiB, and aioice keeps without bound what comes before a call is connected, from anybody,
+  and every address from which the caller asks.
   Until aiortc survives what cannot be read and aioice bounds its queue.
 - `take_packets`: datagrams after SRTP, before aiortc's jitter buffer and its decoder thread per call, while its
-  receiver reports go on. Until aiortc has a raw receiver.
+  receiver reports go on. Both it and libsrtp forget all but the last senders. Until aiortc has a raw receiver.
 - `answer_codecs`: payload types and parameters as the offer has them; aiortc's table knows fewer.
+- `guard_association`: what an SCTP packet says of its own lengths is checked before aiortc believes it, and what it
+  keeps is bounded. Until aiortc's reader ends, and survives, on any input.
 - `guard_channels`: limits on data channels that aiortc does not enforce on receipt.
 - `sever`: give back the sockets of a connection whose close does not return.
 """
@@ -21,6 +24,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
@@ -30,24 +34,39 @@ from aioice.candidate import Candidate as AioiceCandidate
 from aioice.candidate import candidate_foundation, candidate_priority
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpReceiver, RTCRtpTransceiver
 from aiortc.rtcconfiguration import RTCBundlePolicy
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpparameters import ParametersDict, RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtcrtpreceiver import StreamStatistics
-from aiortc.rtcsctptransport import DATA_CHANNEL_OPEN, WEBRTC_DCEP, DataChunk, RTCSctpTransport, SackChunk
+from aiortc.rtcsctptransport import (
+    DATA_CHANNEL_OPEN,
+    WEBRTC_DCEP,
+    Chunk,
+    DataChunk,
+    ForwardTsnChunk,
+    RTCSctpTransport,
+    SackChunk,
+)
 
+from media import sctp as sctp_packets
 from media.codecs import Format
 from media.descriptors import scarce
 from media.errors import NoPort
 from media.ice import IceServer, Sockets
 from media.rtp import Arrival, parse
 
-LONGEST_DATAGRAM = 1_600  # bytes; an Ethernet frame and a little
+LONGEST_DATAGRAM = 1_500  # bytes; an Ethernet frame, and the longest that pylibsrtp takes
 MOST_UNREAD = 512  # datagrams that may wait: five seconds of a call, or a DTLS handshake many times over
 MOST_PROVEN = 64  # addresses from which the caller may have proven itself
+MOST_AHEAD = 512  # SCTP chunks after a lost one that are kept: half a megabyte, and commands are small
+MOST_STREAMS = 32  # SSRCs whose SRTP state is kept, with every packet authenticated: those of audio, and reports
 MOST_SENDERS = 8  # SSRCs that are remembered at once: more than 31 do not fit a receiver report, and are an attack
 RECEIVE_BUFFER = 256 * 1024  # bytes the kernel keeps for a socket while the event loop is busy
 DESCRIPTORS_KEPT = 16  # that calls leave free: for a caller to be told that all lines are busy, and for /health
 
 OPUS_PARAMETERS: ParametersDict = {"minptime": 10, "useinbandfec": 1}  # RFC 7587 section 6.1: send us redundancy
+
+# What aiortc's reader of SCTP raises where a packet does not fit the state that it is in.
+UNREADABLE = (AssertionError, AttributeError, LookupError, TypeError, ValueError, struct.error)
 
 log = logging.getLogger(__name__)
 
@@ -260,8 +279,18 @@ class GuardedProtocol(aioice.StunProtocol):
         if not 0 < len(data) <= LONGEST_DATAGRAM:
             return False
         if data[0] < 4:  # STUN's share of the first byte (RFC 7983 section 7)
-            return _is_stun(data)
+            message = _stun(data)
+            return message is not None and self._has_room(message, address)
         return self._is_proven(address) and self.receiver._queue.qsize() < MOST_UNREAD
+
+    def _has_room(self, message: stun.Message, address: tuple[str, int]) -> bool:
+        """Whether a check may have its address checked in turn: the caller can sign them from as many as it likes."""
+        if message.message_class is not stun.Class.REQUEST:
+            return True
+        known = self.receiver._remote_candidates
+        if any((candidate._network_host, candidate.port) == address for candidate in known):
+            return len(self.receiver._early_checks) < MOST_PROVEN
+        return len(known) + len(self.receiver._early_checks) < MOST_PROVEN and _names_priority(message)
 
     def _is_proven(self, address: tuple[str, int]) -> bool:
         return address in self._proven or any(
@@ -270,13 +299,18 @@ class GuardedProtocol(aioice.StunProtocol):
         )
 
 
-def _is_stun(data: bytes) -> bool:
-    """Whether aioice will read it as STUN: what it cannot read it would pass on as the caller's data."""
+def _stun(data: bytes) -> stun.Message | None:
+    """As aioice will read it; None for what it cannot read, and would pass on as the caller's data."""
     try:
-        stun.parse_message(data)
+        return stun.parse_message(data)
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def _names_priority(message: stun.Message) -> bool:
+    """Whether a signed check has what RFC 8445 section 7.1.1 demands, and aioice takes for granted; what is not
+    signed it refuses by itself, with an answer."""
+    return "PRIORITY" in message.attributes or "MESSAGE-INTEGRITY" not in message.attributes
 
 
 def _host_candidate(address: str, port: int) -> AioiceCandidate:
@@ -351,6 +385,7 @@ def take_packets(
     inside.receive = receive
     outside._handle_rtp_data = handle_rtp_data
     outside._handle_rtcp_data = handle_rtcp_data
+    _bound_srtp(transport)
 
 
 def _forget(receiver: Any, ssrc: int) -> None:
@@ -364,11 +399,51 @@ def _forget(receiver: Any, ssrc: int) -> None:
         record.pop(ssrc, None)
 
 
+class _BoundedSrtp:
+    """libsrtp's session for what comes in. Left alone it keeps every SSRC that a caller has ever used, and looks
+    through all of them for every packet."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._heard: OrderedDict[bytes, None] = OrderedDict()
+
+    def unprotect(self, packet: bytes) -> bytes:
+        """One RTP packet, in the clear. Raises what libsrtp raises when it is not authentic."""
+        clear: bytes = self._session.unprotect(packet)
+        return self._remember(packet[8:12], clear)
+
+    def unprotect_rtcp(self, packet: bytes) -> bytes:
+        """The same for RTCP."""
+        clear: bytes = self._session.unprotect_rtcp(packet)
+        return self._remember(packet[4:8], clear)
+
+    def _remember(self, ssrc: bytes, clear: bytes) -> bytes:
+        self._heard[ssrc] = None
+        self._heard.move_to_end(ssrc)
+        if len(self._heard) > MOST_STREAMS:
+            self._session.remove_stream(int.from_bytes(self._heard.popitem(last=False)[0]))
+        return clear
+
+
+def _bound_srtp(transport: RTCDtlsTransport) -> None:
+    """Remember the last 32 senders only; one from before is new again, should it come back."""
+    inside = cast(Any, transport)
+    set_up = inside._setup_srtp
+
+    def bounded() -> None:
+        set_up()
+        if inside._rx_srtp is not None:
+            inside._rx_srtp = _BoundedSrtp(inside._rx_srtp)
+
+    inside._setup_srtp = bounded
+
+
 # Data channels
 
 
 def guard_channels(sctp: RTCSctpTransport, *, most: int, longest: int) -> None:
-    """Open at most `most` channels, and close one on which a message grows beyond `longest` bytes.
+    """Open at most `most` channels, and close one on which a message grows beyond `longest` bytes. The association is
+    guarded too.
 
     A channel beyond the limit is not acknowledged and what comes on it is dropped. What cannot be read closes its
     channel too, where aiortc would end the whole connection. All channels together keep no more than a megabyte of
@@ -402,8 +477,40 @@ def guard_channels(sctp: RTCSctpTransport, *, most: int, longest: int) -> None:
             stream.reassembly.clear()
             _close_channel(sctp, chunk.stream_id)
 
+    guard_association(sctp)
     inside._data_channel_receive = guarded_message
     inside._receive_data_chunk = guarded_chunk
+
+
+def guard_association(sctp: RTCSctpTransport) -> None:
+    """Drop the packets that aiortc's reader would not survive, and keep no more of the others than a caller needs."""
+    inside = cast(Any, sctp)
+    receive_packet = sctp._handle_data
+    receive_chunk = sctp._receive_chunk
+
+    async def guarded_packet(data: bytes) -> None:
+        try:
+            sctp_packets.check(data)
+            await receive_packet(data)
+        except UNREADABLE as error:  # the caller's own doing, and one packet less
+            log.debug("an SCTP packet was dropped: %s", type(error).__name__)
+
+    async def guarded_chunk(chunk: Chunk) -> None:
+        if isinstance(chunk, DataChunk) and not _is_near(sctp, chunk):
+            return  # not acknowledged: who means it sends it again
+        if isinstance(chunk, ForwardTsnChunk):
+            chunk.streams = [stream for stream in chunk.streams if stream[0] in sctp._inbound_streams]
+        await receive_chunk(chunk)
+
+    inside._handle_data = guarded_packet
+    inside._receive_chunk = guarded_chunk
+
+
+def _is_near(sctp: RTCSctpTransport, chunk: DataChunk) -> bool:
+    """Whether a chunk comes little after what is here, or was here already; before an INIT nothing is."""
+    received = sctp._last_received_tsn
+    ahead = (chunk.tsn - received) % 2**32 if received is not None else MOST_AHEAD + 1
+    return ahead <= MOST_AHEAD or ahead >= 2**31
 
 
 def watch_acknowledged(sctp: RTCSctpTransport, on_progress: Callable[[], None]) -> None:

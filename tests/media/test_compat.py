@@ -39,11 +39,12 @@ def test_the_versions_are_those_that_were_read() -> None:
     ("owner", "names"),
     [
         (aioice.ice.Connection, "gather_candidates _remote_candidates_expected _pair_remote_candidate sort_check_list"),
-        (RTCDtlsTransport, "_handle_rtp_data _handle_rtcp_data _register_rtp_receiver"),
+        (RTCDtlsTransport, "_handle_rtp_data _handle_rtcp_data _register_rtp_receiver _setup_srtp"),
         (RTCRtpReceiver, "receive _run_rtcp"),
         (
             RTCSctpTransport,
-            "_data_channel_receive _receive_data_chunk _receive_sack_chunk _get_inbound_stream _mark_received",
+            "_data_channel_receive _receive_data_chunk _receive_sack_chunk _get_inbound_stream _mark_received "
+            "_handle_data _receive_chunk",
         ),
         (StreamStatistics, "jitter add"),
         (aioice.ice, "server_reflexive_candidate relayed_candidate get_host_addresses StunProtocol"),
