@@ -10,7 +10,8 @@ from signaling import http
 from signaling.auth import TOKEN, Auth, Origins
 from signaling.config import Config
 from signaling.errors import Unauthorized
-from signaling.http import AUTH, CONFIG, ORIGINS
+from signaling.http import AUTH, CONFIG, METRICS, ORIGINS
+from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.page import PageFile, page_files
 from signaling.switchboard import Switchboard
 from signaling.transports.listener import ListenerDoor
@@ -29,7 +30,9 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     """The server, with an engine that has been started by whoever closes it. Must be called on the event loop."""
     app = web.Application(middlewares=[http.errors], client_max_size=http.BODY_LIMIT)
     app.on_response_prepare.append(http.add_headers)
-    switchboard = Switchboard(engine, config)
+    app[METRICS] = figures = Metrics()
+    switchboard = Switchboard(engine, config, figures)
+    figures.watch(engine, lambda: switchboard.live)
     peers = Peers(config, http.unix_time)
     app[CONFIG], app[ENGINE], app[SWITCHBOARD] = config, engine, switchboard
     app[AUTH], app[ORIGINS] = Auth(config.keys), Origins(config.origins)
@@ -38,6 +41,7 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app.router.add_get("/", home)
     app.router.add_get("/health", health)
     app.router.add_get("/ready", ready)
+    app.router.add_get("/metrics", metrics)
     app.router.add_post("/v1/tokens", tokens)
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
     listener = ListenerDoor(switchboard)
@@ -86,6 +90,11 @@ async def ready(request: web.Request) -> web.Response:
     """For load balancers: 200 while a new call would be taken, else 503."""
     free = 0 if request.app[SWITCHBOARD].draining else request.app[ENGINE].stats().free
     return web.json_response({"ready": free > 0}, status=200 if free else 503)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """For Prometheus: figures without words, ids or addresses, and so for everyone, as `/health` is."""
+    return web.Response(body=request.app[METRICS].text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 async def tokens(request: web.Request) -> web.Response:

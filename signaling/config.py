@@ -78,6 +78,9 @@ class Config:
     connect_timeout: float = setting(15.0, "a call must be connected within this", "OFFHOOK_CONNECT_TIMEOUT")
     drain_timeout: float = setting(20.0, "at the end, callers get this for their last words", "OFFHOOK_DRAIN_TIMEOUT")
     log_level: str = setting("info", "debug, info, warning or error", "OFFHOOK_LOG_LEVEL")
+    speech_timeout: float = setting(
+        0.0, "a call without words ends after this, whatever it sends; 0 is no limit", "OFFHOOK_SPEECH_TIMEOUT"
+    )
 
     def __post_init__(self) -> None:
         for check in (self._check_engine, self._check_ranges, self._check_keys, self._check_network):
@@ -98,7 +101,7 @@ class Config:
         for name in ("idle_timeout", "max_session", "connect_timeout"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"--{name.replace('_', '-')} must be more than 0 seconds")
-        for name in ("resume_grace", "drain_timeout"):
+        for name in ("speech_timeout", "resume_grace", "drain_timeout"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"--{name.replace('_', '-')} must be 0 seconds or more")
         if self.log_level not in ("debug", "info", "warning", "error"):

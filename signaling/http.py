@@ -23,6 +23,7 @@ from signaling.errors import (
     sentence,
     wire_error,
 )
+from signaling.metrics import Metrics
 
 log = logging.getLogger("offhook.http")
 
@@ -38,6 +39,7 @@ NO_DESCRIPTOR = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnecti
 CONFIG = web.AppKey("config", Config)
 AUTH = web.AppKey("auth", Auth)
 ORIGINS = web.AppKey("origins", Origins)
+METRICS = web.AppKey("metrics", Metrics)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -139,6 +141,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:  # the outermost place: told by the table, and logged when it is ours
         if wire_error(error).status == 500:
             log.error("failed path=%s", request.match_info.route.resource, exc_info=error)
+        request.app[METRICS].refused(error)
         return refusal(error)
 
 

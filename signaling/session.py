@@ -12,14 +12,14 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from engine.base import SAMPLE_RATE, Stream
 from engine.errors import EngineError, Unavailable
 from engine.events import Event as EngineEvent
-from engine.events import Pause, Step, Word, WordEnd
+from engine.events import Partial, Pause, Step, Word, WordEnd
 from media.errors import NeverConnected, SlowReader
 from media.events import Digit, Missed, Quality
 from signaling.callertime import CallerTime
@@ -28,6 +28,7 @@ from signaling.dialects.base import Dialect, Message
 from signaling.errors import BadMessage, TooLarge, UnknownSession, sentence, wire_error
 from signaling.eventlog import EventLog
 from signaling.events import Ended
+from signaling.metrics import Metrics, Tally
 from signaling.transports.base import Lost, Transport
 
 log = logging.getLogger("offhook.session")
@@ -70,7 +71,8 @@ class Ticket:
 class Limits:
     """A session's times, in seconds."""
 
-    idle: float = 30.0
+    idle: float = 30.0  # without packets
+    speech: float = 0.0  # without words; 0 is no limit
     longest: float = 3600.0
     grace: float = 15.0
     connect: float = 15.0
@@ -89,20 +91,21 @@ class Deadline:
 class Session:
     """One caller's stream, log and state. Its reasons for ending:
 
-    bye, finished, idle, max_session, drain, lost, never_connected, engine_down, slow_reader, internal; or the code
-    of the refusal (signaling/errors.py) that the caller's own message met.
+    bye, finished, idle, no_speech, max_session, drain, lost, never_connected, engine_down, slow_reader, internal; or
+    the code of the refusal (signaling/errors.py) that the caller's own message met.
     """
 
-    def __init__(self, ticket: Ticket, stream: Stream, limits: Limits) -> None:
+    def __init__(self, ticket: Ticket, stream: Stream, limits: Limits, metrics: Metrics) -> None:
         self.id = ticket.id
         self.token = ticket.token
         self.log = EventLog()
         self.state: State = "new"
         self._stream = stream
         self._limits = limits
+        self._metrics = metrics
         self._time = CallerTime()
         self._clock = asyncio.get_running_loop().time
-        self._opened = self._since = self._clock()
+        self._opened = self._since = self._spoke = self._clock()
         self._transport: Transport | None = None
         self._base: float | None = None  # the caller's time at which the present transport's audio began
         self._finish_reason = "finished"
@@ -175,6 +178,7 @@ class Session:
         if self.state != "ended":
             log.info("ending session=%s reason=%s events=%d", self.ref, reason, self.log.seq)
             self._turn("end")
+            self._metrics.ended(reason)
             self.log.append(Ended(reason))
             self.log.end()
             if not self.ended.done():  # cancelled: the loop that it lived on is ending
@@ -188,10 +192,14 @@ class Session:
         self.end(self._finish_reason)
 
     def _log(self, event: EngineEvent) -> None:
+        if isinstance(event, Word) or (isinstance(event, Partial) and event.text):
+            self._spoke = self._clock()
         match event:
             case Word(text, start):
                 at = self._time.at(start)
-                self.log.append(Word(text, at), self._time.latency(at, self._clock()))
+                latency = self._time.latency(at, self._clock())
+                self.log.append(Word(text, at), latency)
+                self._metrics.word(latency)
             case WordEnd(stop):
                 self.log.append(WordEnd(self._time.at(stop)))
             case Pause(at):
@@ -204,7 +212,8 @@ class Session:
     # The caller
 
     async def _carry(self, transport: Transport, dialect: Dialect, after: int) -> None:
-        listening = asyncio.create_task(self._listen(transport, dialect))
+        tally = Tally(self._metrics)
+        listening = asyncio.create_task(self._listen(transport, dialect, tally))
         telling = asyncio.create_task(self._tell(transport, dialect, after))
         try:
             await asyncio.wait((listening, telling, self.ended), return_when=asyncio.FIRST_COMPLETED)
@@ -217,7 +226,8 @@ class Session:
                 task.cancel()
             await asyncio.gather(listening, telling, return_exceptions=True)
             await transport.close()
-            log.info("closed session=%s %s", self.ref, transport.figures)
+            tally.update(transport.figures)
+            log.info("closed session=%s %s", self.ref, _shown(transport.figures))
 
     async def _leave(self, listening: "asyncio.Task[bool]", telling: "asyncio.Task[None]") -> None:
         """What the end of the present transport means, and the last events for a caller who still listens."""
@@ -242,7 +252,7 @@ class Session:
         else:
             self.end("bye")
 
-    async def _listen(self, transport: Transport, dialect: Dialect) -> bool:
+    async def _listen(self, transport: Transport, dialect: Dialect, tally: Tally) -> bool:
         """Obey the caller until its items end. True when it finished, False when it left."""
         async with contextlib.aclosing(transport.items()) as items:
             async for item in items:
@@ -259,6 +269,8 @@ class Session:
                         self.log.append(Digit(digit, base + at, duration))
                     case Quality():
                         self.log.append(item)
+                        self._metrics.quality(item)
+                        tally.update(transport.figures)
                     case Finish():
                         return True
                     case _:
@@ -268,7 +280,7 @@ class Session:
     async def _hear(self, audio: Audio) -> None:
         now, seconds = self._clock(), len(audio.pcm) / SAMPLE_RATE
         base = self._based(now - seconds - audio.start)
-        self._time.feed(base + audio.start, seconds, now)
+        self._time.feed(base + audio.start, seconds, now, audio.spoken)
         await self._stream.feed(audio.pcm)
 
     def _based(self, began: float) -> float:
@@ -280,7 +292,7 @@ class Session:
     def _resumed(self, began: float) -> float:
         """The same, when a transport's first audio comes; what was missed since the last one's is told."""
         end = self._time.end
-        at = self._time.latency(0.0, began)
+        at = self._time.passed(began)
         if at is None or at - end < RESUMED_HOLE:
             return end
         self.log.append(Missed(end, at))
@@ -344,6 +356,8 @@ class Session:
             deadlines.append(Deadline(since + limits.grace, "end", "lost"))
         if self.state == "live" and self._transport:
             deadlines.append(Deadline(max(self._transport.heard, since) + limits.idle, "finish", "idle"))
+        if self.state == "live" and limits.speech:
+            deadlines.append(Deadline(max(self._spoke, since) + limits.speech, "finish", "no_speech"))
         return deadlines
 
     async def _meet(self, deadline: Deadline) -> None:
@@ -385,3 +399,8 @@ class Session:
             case _:
                 log.error("failed session=%s", self.ref, exc_info=error)
                 self.end("internal")
+
+
+def _shown(figures: Mapping[str, float]) -> str:
+    """A transport's figures for the log: those that are not 0."""
+    return " ".join(f"{name}={figure:.5g}" for name, figure in figures.items() if figure)

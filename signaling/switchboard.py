@@ -10,6 +10,7 @@ from signaling.config import Config, is_loopback
 from signaling.errors import Draining, TooMany, UnknownSession
 from signaling.eventlog import EventLog
 from signaling.limits import RateLimit
+from signaling.metrics import Metrics
 from signaling.session import Limits, Session, Ticket
 
 log = logging.getLogger("offhook.switchboard")
@@ -22,11 +23,13 @@ ENDED_AT_MOST = 256  # ended sessions kept at once
 class Switchboard:
     """Admits, finds and drains sessions. Lives on one event loop."""
 
-    def __init__(self, engine: Engine, config: Config) -> None:
+    def __init__(self, engine: Engine, config: Config, metrics: Metrics) -> None:
         self.engine = engine
+        self.metrics = metrics
         self.draining = False
         self._limits = Limits(
             idle=config.idle_timeout,
+            speech=config.speech_timeout,
             longest=config.max_session,
             grace=config.resume_grace,
             connect=config.connect_timeout,
@@ -54,7 +57,7 @@ class Switchboard:
             self._admit(caller.address)
         self._per_address[caller.address] += 1  # before the first await, so that nobody slips in beside the limit
         try:
-            session = Session(ticket or Ticket.new(), await self._place(), self._limits)
+            session = Session(ticket or Ticket.new(), await self._place(), self._limits, self.metrics)
         except BaseException:
             self._leave(caller.address)
             raise

@@ -26,6 +26,7 @@ GUESTS = {
     "av": {"media"},
     "moonshine_voice": {"engine/moonshine.py"},
     "msgpack": {"engine/wire.py"},
+    "prometheus_client": {"signaling/metrics.py"},
     "watchfiles": {"offhook/reload.py"},
 }
 ENVIRONMENT = {"signaling/config.py"}

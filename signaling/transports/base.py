@@ -1,7 +1,7 @@
 """What every door has in common: audio, messages and media events come in, messages go out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from media.events import MediaEvent
 from signaling.commands import Audio, Finish
@@ -23,9 +23,9 @@ class Transport(ABC):
         """When the last packet or byte came, by the event loop's clock; silence that was made here does not count."""
 
     @property
-    def figures(self) -> str:
-        """What happened on the way, for the log: `name=number`, those that are not 0."""
-        return ""
+    def figures(self) -> Mapping[str, float]:
+        """What happened on the way so far, for the log and the metrics: counts that only grow."""
+        return {}
 
     @abstractmethod
     def items(self) -> AsyncGenerator[Item, None]:

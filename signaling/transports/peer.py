@@ -65,9 +65,9 @@ class PeerTransport(Transport):
         return self._peer.heard
 
     @property
-    def figures(self) -> str:
+    def figures(self) -> Mapping[str, float]:
         counted = {**dataclasses.asdict(self._peer.stats), "abandoned": int(self._peer.abandoned)}
-        return " ".join(f"{name}={number:.5g}" for name, number in counted.items() if number)
+        return counted
 
     async def items(self) -> AsyncGenerator[Item, None]:
         await self._peer.connected()

@@ -174,7 +174,9 @@ class SignalSocket:
         if wire_error(error) is INTERNAL:
             log.error("failed session=%s", self._session.ref if self._session else "-", exc_info=error)
         session, self._session = self._session, None  # the end is told here, with the error that led to it
-        if session:
+        if session is None:
+            self._door.switchboard.metrics.refused(error)
+        else:
             self._door.forget(session, self)
             if session.state != "draining":  # it is ending already, and its last words are on their way
                 session.end(wire_error(error).code)

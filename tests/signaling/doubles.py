@@ -9,7 +9,7 @@ from engine.base import PCM, Stream
 from engine.errors import EngineError
 from engine.events import Event
 from engine.outbox import Outbox
-from media.events import Missed
+from media.events import Missed, Quality
 from signaling.commands import Audio, Finish
 from signaling.dialects.base import Message
 from signaling.transports.base import Item, Lost, Transport
@@ -116,12 +116,15 @@ class Line(Transport):
     def say(self, message: Message) -> None:
         self._items.put_nowait(message)
 
-    def audio(self, index: int) -> None:
+    def audio(self, index: int, spoken: float | None = None) -> None:
         self._heard = asyncio.get_running_loop().time()
-        self._items.put_nowait(Audio(np.zeros(FRAME, np.float32), index * SECONDS))
+        self._items.put_nowait(Audio(np.zeros(FRAME, np.float32), index * SECONDS, spoken))
 
     def miss(self, start: float, stop: float) -> None:
         self._items.put_nowait(Missed(start, stop))
+
+    def measure(self, quality: Quality) -> None:
+        self._items.put_nowait(quality)
 
     def hang_up(self) -> None:
         self._items.put_nowait(None)

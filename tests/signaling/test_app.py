@@ -57,6 +57,34 @@ async def test_health_counts_the_places(open_house: OpenHouse) -> None:
     assert (await house.health())["free"] == 1
 
 
+async def test_everyone_may_read_the_figures_as_they_may_the_health(open_house: OpenHouse) -> None:
+    house = await open_house(keys=(KEY,))
+    async with house.http.get(f"{house.url}/metrics") as response:
+        assert (response.status, response.content_type) == (200, "text/plain")
+        assert "offhook_sessions_live 0.0" in await response.text()
+
+
+async def test_the_figures_tell_what_became_of_calls_and_of_who_was_refused(open_house: OpenHouse) -> None:
+    house = await open_house(capacity=1)
+    browser, voice = await house.call("alpha")
+    second = await house.dial()
+    await second.told("ready")
+    await second.send(type="offer", sdp=await second.voice(("bravo",)).caller.offer())
+    await second.told("error", code="busy")
+    async with house.http.post(f"{house.url}/whip", data="nonsense", headers={"Content-Type": "application/sdp"}):
+        pass
+    await voice.told("word")
+    assert house.figure("offhook_sessions_live") == 1
+    await browser.send(type="bye")
+    await until(lambda: house.switchboard.live == 0)
+    assert house.figure("offhook_refused_total", code="busy") == 1
+    assert house.figure("offhook_refused_total", code="bad_offer") == 1
+    assert house.figure("offhook_sessions_live") == 0
+    assert house.figure("offhook_sessions_ended_total", reason="bye") == 1
+    assert house.figure("offhook_word_latency_seconds_count") == len(voice.words)
+    assert house.figure("offhook_packets_total", kind="received") > 10
+
+
 async def test_health_says_when_the_engine_is_down(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(house.engine, "stats", lambda: Stats("down", 16, 0, 3))
     for path in ("/health", "/ready"):

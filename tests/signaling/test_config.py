@@ -13,6 +13,7 @@ def test_the_defaults_are_those_of_one_person_on_a_laptop() -> None:
     config = read()
     assert (config.host, config.port, config.engine, config.keys) == ("127.0.0.1", 8080, "moonshine", ())
     assert (config.idle_timeout, config.max_session, config.resume_grace) == (30.0, 3600.0, 15.0)
+    assert config.speech_timeout == 0.0
 
 
 def test_our_own_variable_wins_over_the_fields() -> None:

@@ -1,17 +1,19 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from engine.errors import Unavailable
 from engine.events import Mark, Partial, Pause, Step, Word, WordEnd
 from media.errors import SlowReader
+from media.events import Quality
 from signaling import session as session_module
 from signaling.dialects.base import Message
 from signaling.dialects.native import Native
 from signaling.errors import UnknownSession
+from signaling.metrics import Metrics
 from signaling.session import TABLE, Limits, Session, Ticket
 from tests.signaling.doubles import SECONDS, Line, Recorded
 
@@ -23,7 +25,8 @@ class Call:
 
     def __init__(self, limits: Limits) -> None:
         self.stream = Recorded()
-        self.session = Session(Ticket.new(), self.stream, limits)
+        self.metrics = Metrics()
+        self.session = Session(Ticket.new(), self.stream, limits, self.metrics)
         self.running = asyncio.create_task(self.session.run())
 
     async def reason(self) -> str:
@@ -213,6 +216,68 @@ async def test_packets_keep_a_call_alive(make_call: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(Line, "heard", began + 20.0)
     idle = next(deadline for deadline in call.session._deadlines() if deadline.reason == "idle")
     assert idle.when == began + 50.0
+
+
+async def test_a_call_without_words_ends_however_much_it_sends(make_call: Any) -> None:
+    call, line = make_call(speech=0.05), Line()
+    call.session.join(line, NATIVE)
+    line.audio(0)
+    await call.stream.asked("finish")
+    call.stream.outbox.put(Word("last", 0.0))
+    call.stream.outbox.end()
+    assert await call.reason() == "no_speech"
+    assert types(line)[-2:] == ["word", "ended"]
+
+
+@pytest.mark.parametrize(("event", "speaks"), [(Word("yes", 0.0), True), (Partial("y"), True), (Partial(""), False)])
+async def test_settled_and_unsettled_words_keep_a_call_alive(
+    make_call: Any, monkeypatch: pytest.MonkeyPatch, event: Word | Partial, speaks: bool
+) -> None:
+    call, line = make_call(speech=30.0), Line()
+    now = began = call.session._clock()
+    monkeypatch.setattr(call.session, "_clock", lambda: now)
+    call.session.join(line, NATIVE)
+    now += 20.0
+    call.stream.outbox.put(event)
+    call.stream.outbox.put(Mark(1))
+    await line.wait_for('"mark"')
+    silence = next(deadline for deadline in call.session._deadlines() if deadline.reason == "no_speech")
+    assert silence.when == began + (50.0 if speaks else 30.0)
+
+
+async def test_a_call_may_be_silent_unless_it_is_forbidden(make_call: Any) -> None:
+    call = make_call()
+    call.session.join(Line(), NATIVE)
+    assert "no_speech" not in [deadline.reason for deadline in call.session._deadlines()]
+
+
+async def test_a_words_latency_is_from_when_it_was_spoken(make_call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    call, line = make_call(), Line()
+    now = call.session._clock()
+    monkeypatch.setattr(call.session, "_clock", lambda: now)
+    call.session.join(line, NATIVE)
+    line.audio(0, spoken=now - 0.3 - SECONDS)  # 0.3 s on the way
+    await call.stream.heard(1_920)
+    now += 1.0
+    call.stream.outbox.put(Word("far", 0.0))
+    assert json.loads(await line.wait_for('"far"'))["latency"] == pytest.approx(1.3 + SECONDS, abs=0.001)
+
+
+async def test_what_is_told_of_the_line_is_logged_and_counted(make_call: Any) -> None:
+    class Counting(Line):
+        figures: ClassVar[dict[str, float]] = {"received": 100, "lost": 5}
+
+    call, line = make_call(), Counting()
+    call.session.join(line, NATIVE)
+    line.measure(Quality(0.05, 0.0, 0.0, 0.0, 0.1, jitter=0.01, round_trip=0.05, mos=3.9))
+    quality = json.loads(await line.wait_for('"quality"'))
+    assert (quality["loss"], quality["mos"], quality["round_trip"]) == (0.05, 3.9, 0.05)
+    line.hang_up()
+    assert await call.reason() == "bye"
+    text = call.metrics.text().decode()
+    assert 'offhook_packets_total{kind="lost"} 5.0' in text  # once, though it was counted twice
+    assert "offhook_quality_mos_count 1.0" in text
+    assert 'offhook_sessions_ended_total{reason="bye"} 1.0' in text
 
 
 async def test_the_longest_call_is_announced_and_finished(make_call: Any, monkeypatch: pytest.MonkeyPatch) -> None:

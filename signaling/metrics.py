@@ -1,0 +1,118 @@
+"""Figures for Prometheus: what an operator watches. They hold no words, ids or addresses.
+
+Each server has a registry of its own. Whoever sees something happen says it to `Metrics` by one short call; how the
+engine is, and how many sessions live, is asked when the figures are.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from engine.base import Engine, Stats
+from media.events import Quality
+from signaling.errors import wire_error
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+STEP = 0.08  # seconds: engines answer once a step, so finer buckets would tell nothing
+LATENCIES = tuple(round(steps * STEP, 2) for steps in (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 100))
+DELAYS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+OPINIONS = (1.5, 2.0, 2.5, 3.0, 3.4, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4)
+
+# What a transport counts (`Transport.figures`), and the counters that it adds to.
+PACKETS = ("received", "expected", "lost", "repaired", "late", "reordered", "duplicate", "undecodable")
+SECONDS = ("concealed_seconds", "silent_seconds", "dropped_seconds")
+
+
+class Metrics:
+    """One server's figures."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._ended = Counter("offhook_sessions_ended", "Sessions, by what ended them", ["reason"], registry=registry)
+        self._refused = Counter("offhook_refused", "Requests and calls refused, by why", ["code"], registry=registry)
+        self._word = _histogram(registry, "word_latency_seconds", "From speaking a word to telling it", LATENCIES)
+        self._mos = _histogram(registry, "quality_mos", "Quality of the line (E-model), every 2 s of a call", OPINIONS)
+        self._jitter = _histogram(registry, "jitter_seconds", "Interarrival jitter, every 2 s of a call", DELAYS)
+        self._round_trip = _histogram(registry, "round_trip_seconds", "Round trip, every 2 s of a call", DELAYS)
+        packets = Counter("offhook_packets", "Audio packets, by what became of them", ["kind"], registry=registry)
+        seconds = Counter("offhook_audio_seconds", "Seconds of audio made up or lost", ["kind"], registry=registry)
+        self._counted = {
+            **{name: packets.labels(name) for name in PACKETS},
+            **{name: seconds.labels(name.removesuffix("_seconds")) for name in SECONDS},
+            "digits": Counter("offhook_digits", "Keys pressed", registry=registry),
+            "refused": Counter("offhook_datagrams_refused", "Datagrams from who was no caller", registry=registry),
+            "abandoned": Counter("offhook_closes_abandoned", "Closes that took too long", registry=registry),
+        }
+
+    def watch(self, engine: Engine, live: Callable[[], int]) -> None:
+        """Tell also of this engine, and of the sessions that live."""
+        self._registry.register(_EngineCollector(engine))
+        Gauge("offhook_sessions_live", "Sessions that have not ended", registry=self._registry).set_function(live)
+
+    def text(self) -> bytes:
+        """The figures as Prometheus reads them."""
+        return generate_latest(self._registry)
+
+    def ended(self, reason: str) -> None:
+        """A session is over."""
+        self._ended.labels(reason).inc()
+
+    def refused(self, error: BaseException) -> None:
+        """A request, or a call that had no session yet, was answered with this error."""
+        self._refused.labels(wire_error(error).code).inc()
+
+    def word(self, latency: float | None) -> None:
+        """A word was told, so many seconds after it was spoken."""
+        if latency is not None:
+            self._word.observe(latency)
+
+    def quality(self, quality: Quality) -> None:
+        """A caller's line was measured."""
+        self._mos.observe(quality.mos)
+        self._jitter.observe(quality.jitter)
+        if quality.round_trip is not None:
+            self._round_trip.observe(quality.round_trip)
+
+    def count(self, name: str, more: float) -> None:
+        """Something that transports count has grown; a name that is not known here is not counted."""
+        if name in self._counted and more > 0:
+            self._counted[name].inc(more)
+
+
+class Tally:
+    """One transport's figures as they grow, added up with those of all others."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._before: dict[str, float] = {}
+
+    def update(self, figures: Mapping[str, float]) -> None:
+        """The transport's figures are now these."""
+        for name, figure in figures.items():
+            self._metrics.count(name, figure - self._before.get(name, 0))
+            self._before[name] = figure
+
+
+class _EngineCollector(Collector):
+    """How the engine is at the moment of the question."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        stats = self._engine.stats()
+        state = GaugeMetricFamily("offhook_engine_state", "1 for the state that the engine is in", labels=["state"])
+        for name in get_args(Stats.__annotations__["state"]):
+            state.add_metric([name], stats.state == name)
+        yield state
+        yield GaugeMetricFamily("offhook_engine_capacity", "Callers at once", stats.capacity)
+        yield GaugeMetricFamily("offhook_engine_free", "Callers that would be taken now", stats.free)
+        yield CounterMetricFamily("offhook_engine_restarts", "Restarts of the engine", value=stats.restarts)
+
+
+def _histogram(registry: CollectorRegistry, name: str, help: str, buckets: tuple[float, ...]) -> Histogram:
+    return Histogram(f"offhook_{name}", help, buckets=buckets, registry=registry)
