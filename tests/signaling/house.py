@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 from aiohttp.web_protocol import RequestHandler
-
 from prometheus_client.parser import text_string_to_metric_families
+
 from engine import load
 from engine.base import Engine, EngineConfig
 from engine.scripted import say
@@ -70,13 +70,13 @@ class House:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def health(self) -> Event:
     def figure(self, name: str, **labels: str) -> float:
         """One of the figures that Prometheus is told; 0 where it has not been counted yet."""
         families = text_string_to_metric_families(self.switchboard.metrics.text().decode())
         samples = (sample for family in families for sample in family.samples)
         return next((sample.value for sample in samples if sample.name == name and sample.labels == labels), 0.0)
 
+    async def health(self) -> Event:
         async with self.http.get(f"{self.url}/health") as response:
             body: Event = await response.json()
         return body
