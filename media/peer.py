@@ -42,7 +42,8 @@ class PeerSettings:
 class Peer:
     """From `answer` to `close`. Audio comes out as frames of `frame_samples` float32 samples at `rate`, mono.
 
-    A peer answers one offer; a new negotiation takes a new peer. However it ends (see `lost`), the audio that came
+    A peer answers the offers of one connection: the first, and those that hold and resume it (`reoffer`); a new
+    connection takes a new peer. However it ends (see `lost`), the audio that came
     is still read, and then the iterations end.
     """
 
@@ -63,6 +64,8 @@ class Peer:
         self._trickling = False
         self._taken = 0  # candidates of the caller's
         self._heard = self._loop.time()
+        self._on_hold = False
+        self._revision = 0  # answers that were given after the first
         self._changed = asyncio.Event()
         self._connected = False
         self._ending: Ending | None = None
@@ -99,6 +102,23 @@ class Peer:
                 await self._gathering.done.wait()
         except TimeoutError:
             log.info("ICE servers did not answer within %.1f s", wait)
+        return self._complete()
+
+    def reoffer(self, sdp: str) -> str | None:
+        """Answer another offer of the same connection: one that puts the audio on hold, or sends it again (RFC 3264
+        section 8.4). None when it is of another connection, or this one is over. Raises BadOffer, also when it changes
+        more than that; the peer stays as it was then.
+
+        Only the words of the answer change: what is not sent needs no receiver to be stopped.
+        """
+        offer = check_offer(sdp, loopback=self._settings.sockets.loopback, hold=True)
+        if self._ending is not None or self._offer is None or not offer.continues(self._offer):
+            return None
+        offer.check_change(self._offer)
+        self._offer = offer
+        self._on_hold = offer.on_hold
+        self._revision += 1
+        self._touch()
         return self._complete()
 
     async def candidates(self) -> AsyncIterator[dict[str, object] | None]:
@@ -174,8 +194,9 @@ class Peer:
 
     @property
     def heard(self) -> float:
-        """When the last media packet came, or the peer was made: the event loop's time. Silence is not idleness."""
-        return self._heard
+        """When the last media packet came, or the peer was made: the event loop's time. Silence is not idleness, and
+        neither is hold: it is now for as long as that lasts."""
+        return self._loop.time() if self._on_hold else self._heard
 
     @property
     def stats(self) -> TrackStats:
@@ -223,7 +244,8 @@ class Peer:
     def _complete(self) -> str:
         assert self._connection is not None
         assert self._offer is not None
-        return self._offer.complete(self._connection.localDescription.sdp, self._told, gathered=self._gathered)
+        answer = self._connection.localDescription.sdp
+        return self._offer.complete(answer, self._told, gathered=self._gathered, revision=self._revision)
 
     @property
     def _gathered(self) -> bool:

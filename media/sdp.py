@@ -89,6 +89,18 @@ class Offer:
     active: bool  # the caller is to begin the DTLS handshake, so that our answer is passive
     candidates: tuple[Candidate, ...]
     bundled: bool  # the offer has a BUNDLE group that holds the audio, and so has the answer
+    on_hold: bool = False  # the audio is not sent for now
+
+    def continues(self, earlier: "Offer") -> bool:
+        """Whether this is of the connection that the earlier offer began: its ICE and DTLS are the same."""
+        return (self.ufrag, self.password, self.fingerprints) == (earlier.ufrag, earlier.password, earlier.fingerprints)
+
+    def check_change(self, earlier: "Offer") -> None:
+        """Raises UnsupportedOffer if this changes more than the direction of the earlier offer's audio."""
+        if self._places != earlier._places:
+            raise UnsupportedOffer("changed_sections", "an offer within a call must keep its audio and data sections")
+        if set(self.formats) != set(earlier.formats):
+            raise UnsupportedOffer("changed_codecs", "an offer within a call must keep the codecs of the first one")
 
     @property
     def mid(self) -> str:
@@ -106,14 +118,17 @@ class Offer:
             lines += self._data_lines()
         return "\r\n".join(lines) + "\r\n"
 
-    def complete(self, answer: str, candidates: list[str], *, gathered: bool) -> str:
+    def complete(self, answer: str, candidates: list[str], *, gathered: bool, revision: int = 0) -> str:
         """aiortc's answer with `candidates` (`candidate:…`) as its own, one section for each that was offered, and
-        the rejected ones with port 0 (RFC 3264 section 6). `gathered` says that no more candidates will come."""
+        the rejected ones with port 0 (RFC 3264 section 6). `gathered` says that no more candidates will come;
+        `revision` counts the answers that went before on the same connection."""
         session, *answered = _split(answer)
         told = [f"a={text}" for text in candidates] + (["a=end-of-candidates"] if gathered else [])
         audio = _amended(answered[0], told)
+        if self.on_hold:
+            audio = ["a=inactive" if line == "a=recvonly" else line for line in audio]
         data = _amended(answered[1], told) if len(answered) > 1 else []
-        lines = [line for line in session if not line.startswith("a=group:")]
+        lines = [_revised(line, revision) for line in session if not line.startswith("a=group:")]
         if self.bundled:
             lines.append(f"a=group:BUNDLE {' '.join(self._bundled_in_order())}")
         for index, section in enumerate(self.sections):
@@ -124,6 +139,10 @@ class Offer:
             else:
                 lines += _rejected(section)
         return "\r\n".join(lines) + "\r\n"
+
+    @property
+    def _places(self) -> tuple[tuple[int, str], tuple[int, str] | None]:
+        return (self.audio, self.mid), None if self.data is None else (self.data, self._data_mid)
 
     @property
     def _data_mid(self) -> str:
@@ -166,11 +185,12 @@ class Offer:
         yield f"a=setup:{'active' if self.active else 'passive'}"
 
 
-def check_offer(text: str, *, video: bool = True, loopback: bool = False) -> Offer:
+def check_offer(text: str, *, video: bool = True, loopback: bool = False, hold: bool = False) -> Offer:
     """Read an offer and judge it. Raises NotSdp, OfferTooLarge or UnsupportedOffer with a sentence for the caller.
 
     `video`: an offer of video is answered, its video rejected; without it such an offer is refused (RFC 9725 forbids
-    partial answers). `loopback`: candidates on the caller's own loopback address are used.
+    partial answers). `loopback`: candidates on the caller's own loopback address are used. `hold`: the
+    audio need not be sent.
     """
     session, sections = _read(text)
     audio = _only(sections, "audio")
@@ -179,7 +199,10 @@ def check_offer(text: str, *, video: bool = True, loopback: bool = False) -> Off
     if not video and any(section.kind == "video" and section.live for section in sections):
         raise UnsupportedOffer("video_offered", "the offer has video, and only audio is taken here")
     data = _only(sections, "application")
-    _check_audio(session, sections[audio])
+    on_hold = _direction(session, sections[audio]) not in ("sendrecv", "sendonly")
+    if on_hold and not hold:
+        raise UnsupportedOffer("audio_not_sent", "the offer's audio is not sent: offer it as sendonly or sendrecv")
+    _check_audio(sections[audio])
     carriers = [sections[audio]] + ([sections[data]] if data is not None else [])
     bundled = _bundled(session, carriers)
     if len(carriers) > 1 and not bundled:
@@ -197,6 +220,7 @@ def check_offer(text: str, *, video: bool = True, loopback: bool = False) -> Off
         active=_caller_begins(session, carriers),
         candidates=_usable_candidates(carriers, loopback=loopback),
         bundled=bundled,
+        on_hold=on_hold,
     )
 
 
@@ -270,9 +294,7 @@ def _no_audio(sections: list[Section]) -> UnsupportedOffer:
     return UnsupportedOffer("no_audio", "the offer has no audio: offer one audio track")
 
 
-def _check_audio(session: Section, audio: Section) -> None:
-    if _direction(session, audio) not in ("sendrecv", "sendonly"):
-        raise UnsupportedOffer("audio_not_sent", "the offer's audio is not sent: offer it as sendonly or sendrecv")
+def _check_audio(audio: Section) -> None:
     if "SAVP" not in audio.profile:
         raise UnsupportedOffer("not_encrypted", "the offer's audio is not over DTLS-SRTP (UDP/TLS/RTP/SAVPF)")
     if not (audio.has("rtcp-mux") or audio.has("rtcp-mux-only")):
@@ -417,6 +439,14 @@ def _amended(lines: list[str], told: list[str]) -> list[str]:
     if kind == "m=application":
         head.append(f"a=max-message-size:{LONGEST_MESSAGE}")
     return head + kept + told
+
+
+def _revised(line: str, revision: int) -> str:
+    """An answer that differs from the one before it has a higher version (RFC 3264 section 8)."""
+    if not line.startswith("o="):
+        return line
+    user, session, version, rest = line.split(" ", 3)
+    return f"{user} {session} {int(version) + revision} {rest}"
 
 
 def _rejected(section: Section) -> list[str]:

@@ -28,7 +28,8 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Rejoin:
-    """Answer this offer with a fresh peer on the same session, after the event numbered `seq` where it is told."""
+    """Answer this offer on the same session. One that holds or resumes the present connection changes only that; any
+    other takes a fresh peer, which is told what follows the event numbered `seq` where that is said."""
 
     sdp: str
     seq: int | None = None

@@ -120,7 +120,11 @@ class SignalSocket:
         if self._session is None:
             raise UnknownSession("The session goes on elsewhere, or has ended; begin a new one.")
         self._door.switchboard.admit_rejoin(self._session)
-        await self._connect(self._session, sdp)
+        answer = self._peer.reoffer(sdp) if self._peer else None
+        if answer is None:
+            await self._connect(self._session, sdp)
+        else:
+            await self._send({"type": "answer", "sdp": answer})
 
     async def _connect(self, session: Session, sdp: str) -> None:
         """Answer an offer with a fresh peer and let the session be spoken to through it."""

@@ -13,6 +13,7 @@ from media import compat
 from media.errors import BadCandidate, BadOffer, NeverConnected
 from media.events import Missed
 from media.frames import Frame
+from media.peer import Peer
 from tests.media.caller import FRAME, SETTINGS, Caller, new_peer, opus_packets, rtp, tone
 from tests.media.offers import CHROME, FFMPEG
 
@@ -203,6 +204,75 @@ async def test_a_caller_that_went_on_hold_is_heard_after_it() -> None:
         assert peer.heard > heard
         assert frames[-1].start == pytest.approx(0.9 - 0.08, abs=0.1)
         await peer.close()
+
+
+async def test_hold_and_resume_change_the_answers_words_and_nothing_else() -> None:
+    peer = new_peer()
+    first = await peer.answer(CHROME)
+    held = peer.reoffer(CHROME.replace("a=sendrecv", "a=inactive"))
+    resumed = peer.reoffer(CHROME)
+    assert held is not None
+    assert resumed is not None
+    assert held == revised(first, 1).replace("a=recvonly\r\n", "a=inactive\r\n")
+    assert resumed == revised(first, 2)
+    await peer.close()
+    assert peer.reoffer(CHROME) is None
+
+
+def revised(answer: str, more: int) -> str:
+    """The same answer, with the version that it has so many answers later."""
+    return re.sub(r"(?<=^o=- \d{10} )\d+", lambda version: str(int(version[0]) + more), answer, flags=re.MULTILINE)
+
+
+async def test_an_offer_of_another_connection_is_not_answered_by_this_peer() -> None:
+    peer = new_peer()
+    assert peer.reoffer(CHROME) is None
+    await peer.answer(CHROME)
+    assert peer.reoffer(CHROME.replace("ufrag:Vk2f", "ufrag:Vk2g")) is None
+    await peer.close()
+
+
+@pytest.mark.parametrize("offer", ["nonsense", CHROME[: CHROME.index("m=application")]])
+async def test_an_offer_within_the_call_that_is_refused_leaves_it_as_it_was(offer: str) -> None:
+    peer = new_peer()
+    first = await peer.answer(CHROME)
+    with pytest.raises(BadOffer):
+        peer.reoffer(offer)
+    assert peer.reoffer(CHROME) == revised(first, 1)
+    await peer.close()
+
+
+async def test_a_caller_on_hold_is_not_idle_and_is_heard_again_at_its_own_time() -> None:
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        voice = opus_packets(tone(0.4))
+        await caller.play(voice[:10], pace=0.005)
+        await renegotiate(caller, peer, "inactive")
+        heard = peer.heard
+        await asyncio.sleep(0.6)
+        assert peer.heard - heard > 0.5  # though nothing came
+        await renegotiate(caller, peer, "sendonly")
+        assert caller.connection.getTransceivers()[0].currentDirection == "sendonly"
+        heard = peer.heard
+        await asyncio.sleep(0.05)
+        assert peer.heard == heard
+        for index in range(10, 20):  # a sender whose clock stood still meanwhile
+            await caller.send(rtp(index, index * 960, voice[index]))
+        await peer.finish()
+        frames = [item async for item in peer.frames() if isinstance(item, Frame)]
+        assert frames[-1].start == pytest.approx(0.2 + 0.6 + 0.05 + 0.2 - 0.08, abs=0.2)
+        loud = [frame.start for frame in frames if frame.pcm.std() > 0.1]
+        assert loud[-1] - loud[0] > 0.6
+        await peer.close()
+
+
+async def renegotiate(caller: Caller, peer: Peer, direction: str) -> None:
+    """Offer the same connection again with this direction, and take the answer."""
+    caller.connection.getTransceivers()[0].direction = direction
+    answer = peer.reoffer(await caller.offer())
+    assert answer is not None
+    await caller.accept(answer)
 
 
 async def test_packets_out_of_order_are_put_in_order() -> None:

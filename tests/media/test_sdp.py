@@ -130,6 +130,45 @@ def test_video_is_refused_where_partial_answers_are_forbidden() -> None:
     check_offer(FFMPEG + VIDEO.replace("m=video 9", "m=video 0"), video=False)
 
 
+@pytest.mark.parametrize("direction", ["inactive", "recvonly"])
+def test_only_an_offer_within_a_call_may_be_on_hold(direction: str) -> None:
+    held = CHROME.replace("a=sendrecv", f"a={direction}")
+    assert check_offer(held, hold=True).on_hold
+    assert not check_offer(CHROME, hold=True).on_hold
+    with pytest.raises(UnsupportedOffer, match="not sent"):
+        check_offer(held)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"), [("ufrag:Vk2f", "ufrag:Vk2g"), ("pwd:AbCd", "pwd:AbCe"), (FINGERPRINT, ":".join(["7B"] * 32))]
+)
+def test_other_credentials_are_another_connection(was: str, now: str) -> None:
+    assert check_offer(CHROME.replace("a=sendrecv", "a=sendonly")).continues(check_offer(CHROME))
+    assert not check_offer(CHROME.replace(was, now)).continues(check_offer(CHROME))
+
+
+CHANGED = {
+    "another codec": (CHROME.replace("RTP/SAVPF 111 63 9 0 8", "RTP/SAVPF 111 63 9 0"), "changed_codecs"),
+    "another meaning": (CHROME.replace("a=rtpmap:9 G722", "a=rtpmap:9 PCMA"), "changed_codecs"),
+    "no redundancy": (CHROME.replace("a=fmtp:63 111/111", "a=fmtp:63 9/9"), "changed_codecs"),
+    "no data": (CHROME[: CHROME.index("m=application")], "changed_sections"),
+    "another name": (CHROME.replace("mid:0", "mid:a").replace("BUNDLE 0", "BUNDLE a"), "changed_sections"),
+    "another place": (CHROME.replace("m=audio", VIDEO + "m=audio"), "changed_sections"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_an_offer_within_a_call_that_changes_more_than_its_direction_is_refused(name: str) -> None:
+    offer, code = CHANGED[name]
+    with pytest.raises(UnsupportedOffer) as refusal:
+        check_offer(offer).check_change(check_offer(CHROME))
+    assert refusal.value.code == (code)
+
+
+def test_the_codecs_of_an_offer_within_a_call_may_come_in_another_order() -> None:
+    check_offer(CHROME.replace("111 63 9 0 8", "0 63 111 8 9")).check_change(check_offer(CHROME))
+
+
 async def test_an_answer_has_a_section_for_each_of_the_offer() -> None:
     peer = new_peer()
     answer = await peer.answer(VIDEO.join(("v=0\na=group:BUNDLE v 0 1\n", CHROME[CHROME.index("m=audio") :])))

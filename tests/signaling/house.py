@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
+import av
 import numpy as np
 import numpy.typing as npt
 import psutil
@@ -134,12 +135,34 @@ class Inbox:
         return [event for event in self.all if event["type"] == type]
 
 
+class HeldSpeech(Speech):
+    """A recording that can be stopped for a while. Nothing is sent then, and the sender's clock stands still."""
+
+    def __init__(self, pcm: npt.NDArray[np.float32], pace: float) -> None:
+        super().__init__(pcm, pace)
+        self._stopped_at = 0.0
+        self._going = asyncio.Event()
+        self._going.set()
+
+    def stop_for_now(self) -> None:
+        self._stopped_at = asyncio.get_running_loop().time()
+        self._going.clear()
+
+    def go_on(self) -> None:
+        self._began += asyncio.get_running_loop().time() - self._stopped_at
+        self._going.set()
+
+    async def recv(self) -> av.AudioFrame:
+        await self._going.wait()
+        return await super().recv()
+
+
 class Voice(Inbox):
     """One peer connection that speaks, and what it is told on its data channel."""
 
     def __init__(self, words: Sequence[str], pace: float) -> None:
         super().__init__()
-        self.speech = Speech(spoken(words), pace)
+        self.speech = HeldSpeech(spoken(words), pace)
         self.caller = Caller(self.speech)
         self._reading = asyncio.create_task(self._read())
 
@@ -199,6 +222,13 @@ class Browser(Inbox):
         """Take the answer that comes after so many."""
         await until(lambda: len(self.of("answer")) > answers or self.of("error") != [])
         await voice.caller.accept(self.of("answer")[answers]["sdp"])
+
+    async def renegotiate(self, voice: Voice, direction: str) -> None:
+        """Offer the same connection again with its audio in this direction, and take the answer."""
+        voice.caller._connection.getTransceivers()[0].direction = direction
+        answers = len(self.of("answer"))
+        await self.send(type="offer", sdp=await voice.caller.offer())
+        await self.accept(voice, answers)
 
     async def closed(self, within: float = SOON) -> int | None:
         """Wait for the server to close the socket; its code."""

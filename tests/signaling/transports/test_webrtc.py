@@ -137,6 +137,25 @@ async def test_a_new_offer_goes_on_with_the_same_session(house: House, kind: str
     assert house.switchboard.live == 1
 
 
+async def test_a_call_on_hold_is_not_idle_and_goes_on_at_the_right_time(open_house: OpenHouse) -> None:
+    house = await open_house(idle_timeout=0.4)
+    browser, voice = await house.call("alpha", "bravo", "charlie")
+    first = await voice.told("word", text="alpha")
+    voice.speech.stop_for_now()
+    said = voice.speech.position
+    await browser.renegotiate(voice, "inactive")
+    assert "a=inactive" in browser.of("answer")[-1]["sdp"]
+    await voice.told("pause")  # the wall clock's silence ends what was said before
+    await asyncio.sleep(1.5)  # more than idle, and than the sender's reports are apart
+    assert voice.of("ended") == []
+    await browser.renegotiate(voice, "sendonly")
+    assert "a=recvonly" in browser.of("answer")[-1]["sdp"]
+    voice.speech.go_on()
+    last = await voice.told("word", text="charlie")
+    assert last["start"] - first["start"] > said + 1.5
+    assert len(voice.of("ready")) == 1  # on the same connection throughout
+
+
 async def test_a_flood_of_new_offers_ends_the_call_that_it_came_in(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
