@@ -11,6 +11,7 @@ more in `join`: one carries what the caller sends into the engine, one carries t
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from signaling.errors import BadMessage, TooLarge, UnknownSession, sentence, wir
 from signaling.eventlog import EventLog
 from signaling.events import Ended
 from signaling.metrics import Metrics, Tally
-from signaling.transports.base import Lost, Transport
+from signaling.transports.base import HungUp, Lost, Transport
 
 log = logging.getLogger("offhook.session")
 
@@ -52,6 +53,7 @@ TABLE: dict[tuple[State, Verb], State] = {
 
 ANNOUNCED = 60.0  # seconds before the longest session ends
 TELL_LAST = 2.0  # seconds for handing the last events over once the session has ended
+HANG_UP_GRACE = 2.0  # seconds for a new connection to follow one that the caller has closed
 RESUMED_HOLE = 0.25  # seconds missed while no transport was there, from which on the caller is told
 
 
@@ -107,6 +109,7 @@ class Session:
         self._clock = asyncio.get_running_loop().time
         self._opened = self._since = self._spoke = self._clock()
         self._transport: Transport | None = None
+        self._grace = limits.grace
         self._base: float | None = None  # the caller's time at which the present transport's audio began
         self._finish_reason = "finished"
         self._announced = False
@@ -154,9 +157,11 @@ class Session:
         if previous:
             self._spawn(previous.close())
 
-    def hold(self) -> None:
-        """The way to the caller was lost: wait for it to come back, with the words it has said so far told."""
+    def hold(self, most: float = math.inf) -> None:
+        """The way to the caller was lost: wait for it to come back, for the grace and at most `most` seconds, with the
+        words it has said so far told."""
         if (self.state, "lost") in TABLE:
+            self._grace = min(self._limits.grace, most)
             self._turn("lost")
             self._stream.flush()
 
@@ -243,6 +248,8 @@ class Session:
         error = listening.exception()
         if isinstance(error, NeverConnected) and self._time.end == 0.0:
             self.end("never_connected")
+        elif isinstance(error, HungUp):
+            self.hold(HANG_UP_GRACE)
         elif isinstance(error, (Lost, NeverConnected)):
             self.hold()
         elif error:
@@ -353,7 +360,7 @@ class Session:
         if self.state == "new":
             deadlines.append(Deadline(since + limits.connect, "end", "never_connected"))
         if self.state == "held":
-            deadlines.append(Deadline(since + limits.grace, "end", "lost"))
+            deadlines.append(Deadline(since + self._grace, "end", "lost"))
         if self.state == "live" and self._transport:
             deadlines.append(Deadline(max(self._transport.heard, since) + limits.idle, "finish", "idle"))
         if self.state == "live" and limits.speech:

@@ -14,6 +14,11 @@ class Lost(Exception):
     """The caller vanished without a goodbye; it may come back."""
 
 
+class HungUp(Lost):
+    """The caller closed its media in good order, and said no goodbye where goodbyes are said. A browser that begins a
+    new connection may do that, with the new offer on its way."""
+
+
 class Transport(ABC):
     """One way to a caller. A session may have several, one after another."""
 

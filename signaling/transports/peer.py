@@ -14,7 +14,7 @@ from media.peer import Peer, PeerSettings
 from signaling.commands import Audio, Finish
 from signaling.config import Config
 from signaling.dialects.base import Message
-from signaling.transports.base import Item, Lost, Transport
+from signaling.transports.base import HungUp, Item, Lost, Transport
 from signaling.transports.merge import merge
 
 PACED = 256 * 1024  # bytes that may wait for the caller before telling it more waits too
@@ -78,8 +78,10 @@ class PeerTransport(Transport):
                 yield Audio(item.pcm, item.start, item.spoken) if isinstance(item, Frame) else item
         if self._finishing:
             yield Finish()
-        elif self._announce or await self._peer.lost() != "hung_up":
-            raise Lost  # where there is a socket, goodbyes are said there: browsers hang up to call anew, too
+        elif await self._peer.lost() != "hung_up":
+            raise Lost
+        elif self._announce:  # where there is a socket, goodbyes are said there
+            raise HungUp
 
     async def send(self, message: Message) -> None:
         if not self._peer.has_channel:

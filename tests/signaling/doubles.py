@@ -12,7 +12,7 @@ from engine.outbox import Outbox
 from media.events import Missed, Quality
 from signaling.commands import Audio, Finish
 from signaling.dialects.base import Message
-from signaling.transports.base import Item, Lost, Transport
+from signaling.transports.base import HungUp, Item, Lost, Transport
 
 FRAME = 1_920
 SECONDS = FRAME / 24_000
@@ -128,6 +128,9 @@ class Line(Transport):
 
     def hang_up(self) -> None:
         self._items.put_nowait(None)
+
+    def close_media(self) -> None:
+        self._items.put_nowait(HungUp())
 
     def vanish(self) -> None:
         self._items.put_nowait(Lost())

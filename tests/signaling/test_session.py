@@ -123,6 +123,32 @@ async def test_a_caller_that_does_not_come_back_ends_after_the_grace(make_call: 
     assert await call.reason() == "lost"
 
 
+async def test_a_caller_that_closes_its_media_has_little_time_to_call_anew(
+    make_call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "HANG_UP_GRACE", 0.05)
+    call, line = make_call(grace=60.0), Line()
+    call.session.join(line, NATIVE)
+    line.close_media()
+    assert await call.reason() == "lost"
+
+
+async def test_a_call_that_came_back_has_all_of_the_grace_at_its_next_loss(
+    make_call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "HANG_UP_GRACE", 0.1)
+    call, first, second = make_call(grace=60.0), Line(), Line()
+    call.session.join(first, NATIVE)
+    first.close_media()
+    await call.stream.asked("flush")
+    assert call.session.state == "held"
+    call.session.join(second, NATIVE)
+    second.vanish()
+    await second.closed.wait()
+    grace = next(deadline for deadline in call.session._deadlines() if deadline.reason == "lost")
+    assert grace.when - call.session._clock() > 50
+
+
 async def test_a_second_transport_takes_over_and_closes_the_first(make_call: Any) -> None:
     call, first, second = make_call(), Line(), Line()
     call.session.join(first, NATIVE)

@@ -270,12 +270,11 @@ async def test_a_caller_who_hangs_up_to_call_anew_goes_on_with_the_same_session(
     assert second.all[0]["session"] == first.all[0]["session"]
 
 
-async def test_hanging_up_the_media_alone_ends_the_call_after_the_grace(open_house: OpenHouse) -> None:
-    house = await open_house(resume_grace=0.1)
+async def test_hanging_up_the_media_alone_ends_the_call_soon(house: House) -> None:
     browser, voice = await house.call("alpha")
     await voice.close()
-    assert await browser.closed() == 1000
-    await ended(house, within=2.0)
+    assert await browser.closed(within=session_module.HANG_UP_GRACE + 0.5) == 1000
+    await ended(house, within=0.5)
 
 
 # Refusals
