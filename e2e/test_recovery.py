@@ -61,13 +61,14 @@ def test_a_path_that_fails_while_the_socket_stays(page: PageFactory, server: Ser
     one.reload()
     start(one)
     wait_for_word(one, "bravo")
-    one.evaluate(FAIL)  # the server still hears the old path, and how the page hangs it up
+    one.evaluate(FAIL)  # the server still hears the old path
     expect(one.locator("#status")).to_have_text("Reconnecting", timeout=TOLD)
     expect(one.locator("#status")).to_have_text("Listening", timeout=BACK)
     kept = wait_for_more(one)
     assert words(one)[: len(kept)] == kept
     expect(one.locator("#message")).to_be_hidden()
     assert running.health()["live"] == 1
+    assert "held session" not in running.log  # a new path is no goodbye
 
 
 def test_an_engine_that_is_killed(page: PageFactory, server: ServerFactory, alphabet: Path) -> None:

@@ -46,6 +46,8 @@ export class OffhookClient extends EventTarget {
   #socket = null;
   /** @type {Peer | null} */
   #peer = null;
+  /** The peer before it, while the server does not know of the new one yet. @type {Peer | null} */
+  #leaving = null;
   /** @type {MediaStreamTrack | null} */
   #track = null;
   /** @type {LevelMeter | null} */
@@ -284,7 +286,7 @@ export class OffhookClient extends EventTarget {
       case 'send': return this.#socket?.send(JSON.stringify(action.message));
       case 'resume': return this.#resume(action.session, action.token);
       case 'negotiate': return this.#negotiate(action.iceServers);
-      case 'accept': return this.#peer?.accept(action.sdp);
+      case 'accept': return void this.#accept(action.sdp);
       case 'candidate': return this.#peer?.add(action.candidate);
       case 'finish': return this.#finish();
       case 'hangup': return this.#hangup();
@@ -329,7 +331,9 @@ export class OffhookClient extends EventTarget {
 
   /** @param {RTCIceServer[]} iceServers */
   #negotiate(iceServers) {
-    this.#hangup();
+    this.#leaving?.close();
+    this.#leaving = this.#peer;
+    this.#leaving?.retire();
     const RTC = /** @type {typeof RTCPeerConnection} */ (this.#options.rtc);
     const track = /** @type {MediaStreamTrack} */ (this.#track);
     this.#peer = new Peer(RTC, iceServers, track, {
@@ -339,9 +343,18 @@ export class OffhookClient extends EventTarget {
     void this.#peer.offer();
   }
 
+  /** @param {string} sdp The server has a new peer too: the one before may go, and that is no goodbye any more. */
+  async #accept(sdp) {
+    const leaving = this.#leaving;
+    await this.#peer?.accept(sdp);
+    leaving?.close();
+    if (leaving === this.#leaving) this.#leaving = null;
+  }
+
   #hangup() {
+    this.#leaving?.close();
     this.#peer?.close();
-    this.#peer = null;
+    this.#leaving = this.#peer = null;
   }
 
   #finish() {

@@ -45,14 +45,14 @@ export class Peer {
     }
   }
 
-  /** @param {string} sdp */
-  accept(sdp) {
-    this.#apply(() => this.#pc.setRemoteDescription({ type: 'answer', sdp }));
+  /** @param {string} sdp The answer. Resolves when it has been applied. */
+  async accept(sdp) {
+    await this.#apply(() => this.#pc.setRemoteDescription({ type: 'answer', sdp }));
   }
 
   /** @param {RTCIceCandidateInit | null} candidate Null: there are no more. */
   add(candidate) {
-    this.#apply(() => this.#pc.addIceCandidate(candidate ?? undefined));
+    void this.#apply(() => this.#pc.addIceCandidate(candidate ?? undefined));
   }
 
   /**
@@ -94,8 +94,13 @@ export class Peer {
     return roundTripOf(await this.#pc.getStats());
   }
 
-  close() {
+  /** Another peer is about to take over: tell nothing more of this path, and read on as long as it holds. */
+  retire() {
     this.#tell = () => {};
+  }
+
+  close() {
+    this.retire();
     this.#channel.onmessage = null;
     this.#pc.close();
   }
@@ -109,7 +114,7 @@ export class Peer {
 
   /** @param {() => Promise<void>} change */
   #apply(change) {
-    this.#remote = this.#remote.then(change).catch((error) => this.#broken(error));
+    return (this.#remote = this.#remote.then(change).catch((error) => this.#broken(error)));
   }
 
   /** @param {unknown} error What the browser says of a description or candidate that it cannot use. */

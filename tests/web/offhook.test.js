@@ -218,7 +218,26 @@ test('a path that failed is restarted over the same socket', async () => {
   await settled();
   assert.equal(FakeSocket.made.length, 1);
   assert.deepEqual(socket().sent.at(-1), { type: 'restart', sdp: 'offer 2', seq: 0 });
-  assert.equal(FakePeerConnection.made[0].closed, true);
+});
+
+test('the old path is kept until the server has answered the new one, and is read meanwhile', async () => {
+  const { client } = await setUpLive();
+  const old = peer();
+  old.becomes('failed');
+  await settled();
+  old.channel.says({ seq: 1, type: 'word', text: 'still', start: 0 });
+  old.becomes('failed');
+  assert.deepEqual([old.closed, client.transcript.text(), FakePeerConnection.made.length], [false, 'still', 2]);
+  await answer();
+  assert.deepEqual([old.closed, peer().closed, client.state], [true, false, 'live']);
+});
+
+test('a call that ends while its path is renewed keeps neither', async () => {
+  const { client } = await setUpLive();
+  peer().becomes('failed');
+  await settled();
+  await client.stop();
+  assert.deepEqual(FakePeerConnection.made.map(({ closed }) => closed), [true, true]);
 });
 
 test('an old peer that closes late disturbs nobody', async () => {
