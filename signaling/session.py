@@ -160,8 +160,12 @@ class Session:
     def hold(self, most: float = math.inf) -> None:
         """The way to the caller was lost: wait for it to come back, for the grace and at most `most` seconds, with the
         words it has said so far told."""
+        grace = min(self._limits.grace, most)
+        if self.state == "held" and grace > self._grace:  # the socket, after the media that the caller had closed
+            self._grace = grace
+            self._changed.set()
         if (self.state, "lost") in TABLE:
-            self._grace = min(self._limits.grace, most)
+            self._grace = grace
             self._turn("lost")
             self._stream.flush()
 

@@ -25,6 +25,8 @@ export { RAW, VOICE } from './microphone.js';
 const LEVEL_EVERY = 50; // milliseconds
 const STATS_EVERY = 2000; // milliseconds
 const LATENCIES = 20; // words whose median is shown
+const GOODBYE = 1000; // close codes: the normal one, and one of ours that leaves the session held
+const BACK_SOON = 4000;
 const KEY = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/; // what a WebSocket subprotocol may hold (RFC 6455, section 4.1)
 
 /** @type {Record<number, string>} */
@@ -290,7 +292,7 @@ export class OffhookClient extends EventTarget {
       case 'candidate': return this.#peer?.add(action.candidate);
       case 'finish': return this.#finish();
       case 'hangup': return this.#hangup();
-      case 'disconnect': return this.#disconnect();
+      case 'disconnect': return this.#disconnect(action.back ? BACK_SOON : GOODBYE);
       case 'diagnose': return void this.#diagnose();
       case 'timer': return this.#wait(action.seconds);
       case 'retry': return this.#retry(action.attempt, action.failure);
@@ -314,10 +316,11 @@ export class OffhookClient extends EventTarget {
     this.#socket = socket;
   }
 
-  #disconnect() {
+  /** @param {number} code */
+  #disconnect(code) {
     if (!this.#socket) return;
     this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
-    this.#socket.close(1000);
+    this.#socket.close(code);
     this.#socket = null;
   }
 

@@ -40,7 +40,7 @@
  *   | {do: 'candidate', candidate: RTCIceCandidateInit | null}
  *   | {do: 'finish'}
  *   | {do: 'hangup'}
- *   | {do: 'disconnect'}
+ *   | {do: 'disconnect', back?: boolean}
  *   | {do: 'diagnose'}
  *   | {do: 'timer', seconds: number}
  *   | {do: 'retry', attempt: number, failure: Failure}
@@ -243,6 +243,9 @@ function failed(call, { failure }) {
 /** @type {Action[]} */
 const DROP = [{ do: 'hangup' }, { do: 'disconnect' }];
 
+/** What is closed with a promise to come back is not a goodbye. @type {Action[]} */
+const LET_GO = [{ do: 'hangup' }, { do: 'disconnect', back: true }];
+
 /**
  * Let go of everything and wait. Only waits of our own are counted: a server that says when to come back sets the pace.
  * @param {Call} call
@@ -253,7 +256,7 @@ function retry(call, failure) {
   const asked = failure.retryAfter !== undefined;
   const attempts = call.attempts + (asked ? 0 : 1);
   if (attempts > call.limit) return fail(call, failure);
-  return [{ ...call, phase: 'waiting', attempts, asked }, ...DROP, { do: 'retry', attempt: attempts, failure }];
+  return [{ ...call, phase: 'waiting', attempts, asked }, ...LET_GO, { do: 'retry', attempt: attempts, failure }];
 }
 
 /**

@@ -1,7 +1,7 @@
 """The browser's door: a WebSocket for signaling; the audio and the events go through a Peer.
 
-The socket lives as long as the call. A close frame or a `bye` ends the call; a socket that is lost without one leaves
-it held, and the next socket that shows the resume token goes on with it.
+The socket lives as long as the call. A close frame or a `bye` ends the call; a socket that is lost without one, or
+closed with the code 4000, leaves it held, and the next socket that shows the resume token goes on with it.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from signaling.transports.peer import Peers, PeerTransport
 log = logging.getLogger("offhook.signal")
 
 PROTOCOL = "offhook"
+BACK_SOON = 4000  # the close code of a client that will resume its session on another socket
 FRAME_LIMIT = 1024 * 1024  # bytes that aiohttp takes at all; Negotiation's own limit answers before it
 SEND_DEADLINE = 5.0  # seconds for a caller to take a message, or to answer a close frame
 PING = 20.0  # seconds between pings; a socket that does not answer within half of it is lost
@@ -169,7 +170,7 @@ class SignalSocket:
         if self._session is None:
             return
         self._door.forget(self._session, self)
-        if self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE):
+        if self._socket.close_code in (None, WSCloseCode.ABNORMAL_CLOSURE, BACK_SOON):
             self._session.hold()
         else:
             self._session.end("bye")

@@ -133,6 +133,19 @@ async def test_a_caller_that_closes_its_media_has_little_time_to_call_anew(
     assert await call.reason() == "lost"
 
 
+async def test_a_caller_that_loses_its_socket_too_has_all_of_the_grace(
+    make_call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "HANG_UP_GRACE", 0.1)
+    call, line = make_call(grace=60.0), Line()
+    call.session.join(line, NATIVE)
+    line.close_media()
+    await call.stream.asked("flush")
+    call.session.hold()
+    await asyncio.sleep(0.2)  # not a guess: longer than the short grace
+    assert call.session.state == "held"
+
+
 async def test_a_call_that_came_back_has_all_of_the_grace_at_its_next_loss(
     make_call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

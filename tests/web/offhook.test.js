@@ -240,6 +240,19 @@ test('a call that ends while its path is renewed keeps neither', async () => {
   assert.deepEqual(FakePeerConnection.made.map(({ closed }) => closed), [true, true]);
 });
 
+test('a path that cannot be renewed leaves the session to be resumed', async () => {
+  const { client, timers } = await setUpLive();
+  peer().becomes('failed');
+  await settled();
+  socket().says({ type: 'answer', sdp: 'answer' });
+  peer().becomes('failed');
+  assert.deepEqual([client.state, socket().closed], ['reconnecting', 4000]);
+  timers.fires();
+  socket().greets('s2');
+  assert.deepEqual(socket().sent, [{ type: 'resume', session: 's1', token: 'token of s1', seq: 0 }]);
+  await client.stop();
+});
+
 test('an old peer that closes late disturbs nobody', async () => {
   const { client } = await setUpLive();
   const old = peer();

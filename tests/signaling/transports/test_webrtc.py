@@ -183,6 +183,19 @@ async def test_a_new_offer_that_cannot_be_answered_leaves_the_call_as_it_was(hou
 # Coming back
 
 
+async def test_a_caller_that_says_it_will_come_back_is_waited_for(house: House) -> None:
+    browser, first = await house.call("alpha")
+    await first.told("word", text="alpha")
+    await first.close()
+    await browser.socket.close(code=webrtc.BACK_SOON)
+    again = await house.dial()
+    await again.told("ready")
+    await again.send(type="resume", session=ticket(browser)[0], token=ticket(browser)[1], seq=first.seqs[-1])
+    second = await again.speak(["bravo"])
+    await second.told("word", text="bravo")
+    assert second.all[0]["session"] == first.all[0]["session"]
+
+
 async def test_a_lost_caller_comes_back_to_what_it_has_not_heard(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "RESUMED_HOLE", 0.01)
     browser, first = await house.call("alpha", "bravo")
