@@ -10,9 +10,11 @@ either fails there and not in a call. What each does, why, and when it can go:
 - `GuardedProtocol`: a socket that takes datagrams only from who has proven to be the caller. aiortc ends a call at an
   empty datagram or one over 2 KiB, and aioice keeps without bound what comes before a call is connected, from anybody,
   and every address from which the caller asks.
-  Until aiortc survives what cannot be read and aioice bounds its queue.
+  Until aiortc survives what cannot be read and aioice bounds its queue. It times ICE's checks too (`round_trip`),
+  which aioice does not.
 - `take_packets`: datagrams after SRTP, before aiortc's jitter buffer and its decoder thread per call, while its
-  receiver reports go on. Both it and libsrtp forget all but the last senders. Until aiortc has a raw receiver.
+  receiver reports go on, with figures of our own: aiortc's forget the turns of the sequence. Both it and libsrtp
+  forget all but the last senders. Until aiortc has a raw receiver.
 - `answer_codecs`: payload types and parameters as the offer has them; aiortc's table knows fewer.
 - `guard_association`: what an SCTP packet says of its own lengths is checked before aiortc believes it, and what it
   keeps is bounded. Until aiortc's reader ends, and survives, on any input.
@@ -36,7 +38,6 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpRece
 from aiortc.rtcconfiguration import RTCBundlePolicy
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpparameters import ParametersDict, RTCRtpCodecParameters, RTCRtpReceiveParameters
-from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtcsctptransport import (
     DATA_CHANNEL_OPEN,
     WEBRTC_DCEP,
@@ -52,6 +53,8 @@ from media.codecs import Format
 from media.descriptors import scarce
 from media.errors import NoPort
 from media.ice import IceServer, Sockets
+from media.reception import Reception
+from media.rtcp import SenderReport, sender_reports
 from media.rtp import Arrival, parse
 
 LONGEST_DATAGRAM = 1_500  # bytes; an Ethernet frame, and the longest that pylibsrtp takes
@@ -60,6 +63,7 @@ MOST_PROVEN = 64  # addresses from which the caller may have proven itself
 MOST_AHEAD = 512  # SCTP chunks after a lost one that are kept: half a megabyte, and commands are small
 MOST_STREAMS = 32  # SSRCs whose SRTP state is kept, with every packet authenticated: those of audio, and reports
 MOST_SENDERS = 8  # SSRCs that are remembered at once: more than 31 do not fit a receiver report, and are an attack
+SMOOTHING = 1 / 4  # what a new round trip counts against those before: there is one every five seconds
 RECEIVE_BUFFER = 256 * 1024  # bytes the kernel keeps for a socket while the event loop is busy
 DESCRIPTORS_KEPT = 16  # that calls leave free: for a caller to be told that all lines are busy, and for /health
 
@@ -118,6 +122,19 @@ def consent_expired(connection: aioice.Connection) -> bool:
     """Whether aioice closed by itself, as it does when its consent checks (RFC 7675) were not answered. True only
     until somebody else has closed it too, so ask when the end is first heard of."""
     return connection._closing
+
+
+def round_trip(connection: aioice.Connection) -> float | None:
+    """Seconds to the caller and back, by ICE's own checks; None while unknown."""
+    pair = next(iter(connection._nominated.values()), None)
+    if pair is None or not isinstance(pair.protocol, GuardedProtocol):
+        return None
+    return pair.protocol.round_trips.get(pair.remote_addr)
+
+
+def refused(connection: aioice.Connection) -> int:
+    """Datagrams that the guards of a connection's open sockets have kept out."""
+    return sum(protocol.refused for protocol in connection._protocols if isinstance(protocol, GuardedProtocol))
 
 
 def sever(connection: aioice.Connection) -> None:
@@ -260,6 +277,8 @@ class GuardedProtocol(aioice.StunProtocol):
     def __init__(self, receiver: aioice.Connection) -> None:
         super().__init__(receiver)
         self.refused = 0
+        self.round_trips: dict[tuple[str, int], float] = {}  # seconds, smoothed, to each address that was checked
+        self._clock = asyncio.get_running_loop().time
         self._proven: set[tuple[str, int]] = set()
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
@@ -268,6 +287,30 @@ class GuardedProtocol(aioice.StunProtocol):
             super().datagram_received(data, addr)
         else:
             self.refused += 1
+
+    async def request(
+        self,
+        request: stun.Message,
+        addr: tuple[str, int],
+        integrity_key: bytes | None = None,
+        retransmissions: int | None = None,
+    ) -> tuple[stun.Message, tuple[str, int]]:
+        """What aioice's protocol does, with ICE's checks timed: they go on for as long as the call does (RFC 7675).
+
+        One that was sent again is not counted, since nothing tells which of the two was answered."""
+        began = self._clock()
+        answer = await super().request(request, addr, integrity_key, retransmissions)
+        elapsed = self._clock() - began
+        if integrity_key is not None and elapsed < stun.RETRY_RTO:
+            self._time(addr, elapsed)
+        return answer
+
+    def _time(self, address: tuple[str, int], elapsed: float) -> None:
+        before = self.round_trips.get(address)
+        if before is not None:
+            self.round_trips[address] = before + SMOOTHING * (elapsed - before)
+        elif len(self.round_trips) < MOST_PROVEN:
+            self.round_trips[address] = elapsed
 
     def send_stun(self, message: stun.Message, addr: tuple[str, int]) -> None:
         """A success response is sent to who knew our password, and to nobody else (RFC 8489 section 9.1.3)."""
@@ -328,64 +371,124 @@ def _host_candidate(address: str, port: int) -> AioiceCandidate:
 # Packets
 
 
-class _Statistics(StreamStatistics):
-    """aiortc's figures for receiver reports, kept inside the report's 32-bit field: a leaping timestamp would
-    otherwise kill the task that sends the reports, and with it the connection's close."""
+class _Statistics:
+    """A sender's Reception under the names that aiortc's receiver reports ask for, kept inside a report's fields: what
+    does not fit would kill the task that sends the reports, and with it the connection's close."""
+
+    def __init__(self) -> None:
+        self.reception = Reception()
+
+    @property
+    def max_seq(self) -> int:
+        return self.reception.highest & 0xFFFFFFFF
+
+    @property
+    def fraction_lost(self) -> int:
+        return int(256 * self.reception.take_fraction_lost())
+
+    @property
+    def packets_lost(self) -> int:
+        return max(-(1 << 23), min(self.reception.lost, (1 << 23) - 1))
 
     @property
     def jitter(self) -> int:
-        return min(super().jitter, 0xFFFFFFFF)
+        return min(int(self.reception.jitter * self.reception.clock_rate), 0xFFFFFFFF)
 
 
 def take_packets(
     receiver: RTCRtpReceiver,
     formats: Iterable[Format],
     on_packet: Callable[[Arrival], None],
+    on_report: Callable[[SenderReport], None],
     on_activity: Callable[[], None],
 ) -> None:
-    """Hand every RTP packet to `on_packet` as it comes, and call `on_activity` for RTCP too.
+    """Hand every RTP packet to `on_packet` as it comes, every sender report to `on_report`, and call `on_activity` for
+    all RTP and RTCP.
 
     The receiver starts no decoder and no thread; it still sends its receiver reports, without which a browser's
-    encoder spends nothing on redundancy.
+    encoder spends nothing on redundancy. They tell what came, before any repair.
     """
-    transport = receiver.transport
-    inside = cast(Any, receiver)
-    outside = cast(Any, transport)
-    clock_rates = {format.payload_type: format.clock_rate for format in formats}
-    statistics: dict[int, StreamStatistics] = inside._RTCRtpReceiver__remote_streams
-    handle_rtcp = transport._handle_rtcp_data
+    taker = _Taker(receiver, formats, on_packet, on_report, on_activity)
+    cast(Any, receiver).receive = taker.start
+    outside = cast(Any, receiver.transport)
+    outside._handle_rtp_data = taker.take_rtp
+    outside._handle_rtcp_data = taker.take_rtcp
+    _bound_srtp(receiver.transport)
 
-    async def receive(parameters: RTCRtpReceiveParameters) -> None:
-        if not inside._RTCRtpReceiver__started:
-            transport._register_rtp_receiver(receiver, parameters)
-            inside._RTCRtpReceiver__rtcp_task = asyncio.ensure_future(receiver._run_rtcp())
-            inside._RTCRtpReceiver__started = True
 
-    async def handle_rtp_data(data: bytes, arrival_time_ms: int) -> None:
+class _Taker:
+    """What `take_packets` puts in the place of aiortc's own."""
+
+    def __init__(
+        self,
+        receiver: RTCRtpReceiver,
+        formats: Iterable[Format],
+        on_packet: Callable[[Arrival], None],
+        on_report: Callable[[SenderReport], None],
+        on_activity: Callable[[], None],
+    ) -> None:
+        formats = tuple(formats)
+        self._receiver = cast(Any, receiver)
+        self._on_packet = on_packet
+        self._on_report = on_report
+        self._on_activity = on_activity
+        self._clock = asyncio.get_running_loop().time
+        self._handle_rtcp = receiver.transport._handle_rtcp_data
+        self._statistics: dict[int, _Statistics] = self._receiver._RTCRtpReceiver__remote_streams
+        self._negotiated = {format.payload_type for format in formats}
+        self._clock_rates = {  # of audio: telephone events may say one rate and count at another
+            format.payload_type: format.clock_rate for format in formats if format.codec or format.repeats is not None
+        }
+
+    async def start(self, parameters: RTCRtpReceiveParameters) -> None:
+        """In place of `receive`: only what the router and the receiver reports need."""
+        receiver = self._receiver
+        if not receiver._RTCRtpReceiver__started:
+            receiver.transport._register_rtp_receiver(receiver, parameters)
+            receiver._RTCRtpReceiver__rtcp_task = asyncio.ensure_future(receiver._run_rtcp())
+            receiver._RTCRtpReceiver__started = True
+
+    async def take_rtp(self, data: bytes, arrival_time_ms: int) -> None:
+        """In place of the transport's `_handle_rtp_data`."""
         try:
             arrival = parse(data)
         except ValueError:
             return
-        known = statistics.get(arrival.ssrc)
+        known = self._statistics.get(arrival.ssrc)
         if known is None:
-            if arrival.payload_type not in clock_rates:
+            if arrival.payload_type not in self._negotiated:
                 return
-            if len(statistics) >= MOST_SENDERS:
-                _forget(inside, next(iter(statistics)))  # the first one; should it speak again, it is new again
-            known = statistics[arrival.ssrc] = _Statistics(clock_rates[arrival.payload_type])
-            transport._rtp_router.ssrc_table[arrival.ssrc] = receiver  # its sender reports come here
-        known.add(cast(Any, arrival))  # it reads sequence_number and timestamp, which have these names here too
-        on_activity()
-        on_packet(arrival)
+            known = self._meet(arrival.ssrc)
+        clock_rate = self._clock_rates.get(arrival.payload_type)
+        known.reception.add(arrival.sequence_number, arrival.timestamp, clock_rate, self._clock())
+        self._on_activity()
+        self._on_packet(arrival)
 
-    async def handle_rtcp_data(data: bytes) -> None:
-        on_activity()
-        await handle_rtcp(data)
+    async def take_rtcp(self, data: bytes) -> None:
+        """Before the transport's `_handle_rtcp_data`."""
+        self._on_activity()
+        try:
+            reports = sender_reports(data)
+        except ValueError:
+            return
+        for report in reports:
+            self._on_report(report)
+        await self._handle_rtcp(data)
 
-    inside.receive = receive
-    outside._handle_rtp_data = handle_rtp_data
-    outside._handle_rtcp_data = handle_rtcp_data
-    _bound_srtp(transport)
+    def _meet(self, ssrc: int) -> _Statistics:
+        if len(self._statistics) >= MOST_SENDERS:
+            _forget(self._receiver, next(iter(self._statistics)))  # should it speak again, it is new again
+        known = self._statistics[ssrc] = _Statistics()
+        self._receiver.transport._rtp_router.ssrc_table[ssrc] = self._receiver  # its sender reports come here
+        return known
+
+
+def jitter(receiver: RTCRtpReceiver) -> float:
+    """The interarrival jitter of the sender that was heard last, in seconds; 0 before any was."""
+    statistics: dict[int, _Statistics] = cast(Any, receiver)._RTCRtpReceiver__remote_streams
+    receptions = (known.reception for known in statistics.values())
+    newest = max(receptions, key=lambda reception: reception.heard, default=None)
+    return newest.jitter if newest is not None else 0.0
 
 
 def _forget(receiver: Any, ssrc: int) -> None:

@@ -14,6 +14,8 @@ from media.channel import Channel, DataChannel
 from media.errors import BadCandidate, NeverConnected
 from media.frames import FrameQueue
 from media.ice import IceServer, Sockets
+from media.quality import Meter
+from media.rtcp import SenderReport
 from media.rtp import Arrival
 from media.sdp import LONGEST_MESSAGE, MOST_CANDIDATES, Offer, check_offer
 from media.track import BACKLOG, Track, TrackStats
@@ -21,6 +23,7 @@ from media.track import BACKLOG, Track, TrackStats
 CONNECT_TIMEOUT = 15.0  # seconds from the answer to a connection
 CLOSE_TIMEOUT = 5.0  # seconds that a close may take before it is abandoned
 GATHER_TIMEOUT = 1.0  # seconds that a complete answer waits for STUN and TURN servers
+QUALITY_EVERY = 2.0  # seconds between two measurements of the line
 MOST_CHANNELS = 4
 
 Ending = Literal["hung_up", "lost", "never_connected", "closed"]
@@ -63,6 +66,9 @@ class Peer:
         self._trickle: asyncio.Queue[str | None] = asyncio.Queue()  # those that the answer does not hold; then None
         self._trickling = False
         self._taken = 0  # candidates of the caller's
+        self._meter = Meter()
+        self._measuring: asyncio.TimerHandle | None = None
+        self._refused = 0  # datagrams, by sockets that are closed
         self._heard = self._loop.time()
         self._on_hold = False
         self._revision = 0  # answers that were given after the first
@@ -167,7 +173,7 @@ class Peer:
         return self._ending
 
     def frames(self) -> FrameQueue:
-        """The caller's audio, once: `Frame`, and `Missed` where audio was lost or dropped. Ends with the call."""
+        """The caller's audio, once: `Frame`, and between them what happened (media/events.py). Ends with the call."""
         return aiter(self._answered())
 
     def messages(self) -> Channel:
@@ -203,6 +209,17 @@ class Peer:
         """The audio's figures so far."""
         return self._track.stats if self._track is not None else TrackStats()
 
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds to the caller and back; None before the first check was answered."""
+        return compat.round_trip(compat.ice_connection(self._transceiver)) if self._transceiver is not None else None
+
+    @property
+    def refused(self) -> int:
+        """Datagrams that came from who was not the caller, or could not be the caller's."""
+        open_sockets = compat.refused(compat.ice_connection(self._transceiver)) if self._transceiver is not None else 0
+        return max(self._refused, open_sockets)
+
     # The end
 
     async def finish(self) -> None:
@@ -231,7 +248,7 @@ class Peer:
             offer.formats, rate=self._rate, frame_samples=self._frame_samples, backlog=self._settings.backlog
         )
         self._taken = len(offer.candidates)
-        compat.take_packets(transceiver.receiver, offer.formats, self._receive, self._touch)
+        compat.take_packets(transceiver.receiver, offer.formats, self._receive, self._report, self._touch)
         connection.on("connectionstatechange", self._state_changed)
         connection.on("datachannel", self._channel_opened)
         await connection.setRemoteDescription(RTCSessionDescription(offer.plain(), "offer"))
@@ -276,6 +293,18 @@ class Peer:
     def _receive(self, arrival: Arrival) -> None:
         self._answered().receive(arrival)
 
+    def _report(self, report: SenderReport) -> None:
+        self._answered().report(report, self._loop.time(), self.round_trip)
+
+    def _measure(self) -> None:
+        """Tell how the line was, and again; while no packets come there is nothing to tell."""
+        assert self._transceiver is not None
+        track = self._answered()
+        quality = self._meter.measure(track.stats, compat.jitter(self._transceiver.receiver), self.round_trip)
+        if quality is not None:
+            track.tell(quality)
+        self._measuring = self._loop.call_later(QUALITY_EVERY, self._measure)
+
     def _touch(self) -> None:
         self._heard = self._loop.time()
 
@@ -294,6 +323,7 @@ class Peer:
             self._touch()
             if self._patience is not None:
                 self._patience.cancel()
+            self._measuring = self._loop.call_later(QUALITY_EVERY, self._measure)
             self._changed.set()
         elif state in ("failed", "closed"):
             self._end(self._why() if self._connected else "never_connected")
@@ -308,8 +338,9 @@ class Peer:
         if self._ending is not None:
             return
         self._ending = ending
-        if self._patience is not None:
-            self._patience.cancel()
+        for timer in (self._patience, self._measuring):
+            if timer is not None:
+                timer.cancel()
         if self._track is not None:
             self._track.end()
         self._channel.end()
@@ -321,6 +352,7 @@ class Peer:
             await self._gathering.close()
         if self._connection is None or self._transceiver is None:
             return
+        self._refused = self.refused  # they go with their sockets
         closing = asyncio.ensure_future(self._connection.close())
         await asyncio.wait([closing], timeout=CLOSE_TIMEOUT)
         if closing.done():

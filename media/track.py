@@ -15,11 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from media.codecs import PCM, Format, Voice
-from media.events import Missed
+from media.events import MediaEvent, Missed
 from media.frames import FrameQueue, Framer
 from media.jitter import JitterBuffer
 from media.red import unwrap
+from media.rtcp import SenderReport
 from media.rtp import Arrival, Gap, Packet, Widener
+from media.senderclock import SenderClock
 
 BACKLOG = 2.0  # seconds of audio that may wait for the reader; the oldest gives way
 SILENCE_LAG = 0.040  # how far the wall clock's silence stays behind: the first 80 ms of it come 120 ms after a packet
@@ -71,6 +73,10 @@ class _Source:
     seq: Widener = field(default_factory=lambda: Widener(16))
     timestamp: Widener = field(default_factory=lambda: Widener(32))
     highest: int = -1
+    clock: SenderClock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = SenderClock(self.voice.codec.clock_rate)
 
     def repeated(self, arrival: Arrival) -> Packet:
         """A packet from before, as a later one repeats it; the counters stay where they are."""
@@ -187,6 +193,15 @@ class Track:
         self._ended.set()
         if self._timer is not None:
             self._timer.cancel()
+
+    def tell(self, event: MediaEvent) -> None:
+        """Say something between the frames. After the end nothing happens."""
+        self._queue.tell(event)
+
+    def report(self, report: SenderReport, now: float, round_trip: float | None) -> None:
+        """Take a sender's report, which came `now`; those of other senders than the present one say nothing."""
+        if self._source is not None and self._source.ssrc == report.ssrc:
+            self._source.clock.report(report.ntp, report.timestamp, now, round_trip)
 
     def __aiter__(self) -> FrameQueue:
         return self._queue

@@ -37,6 +37,7 @@ SHELLS = {
     "engine/process.py",
     "engine/worker.py",
     "media/caller.py",
+    "media/compat.py",
     "media/peer.py",
     "media/track.py",
     "signaling/http.py",

@@ -17,7 +17,6 @@ import aioice.ice
 import pytest
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 from aiortc.rtcdtlstransport import RTCDtlsTransport
-from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtcsctptransport import RTCSctpTransport
 from aiortc.rtp import RtcpPacket, RtcpRrPacket
 
@@ -26,9 +25,13 @@ from media.codecs import Format
 from media.errors import NoPort
 from media.ice import IceServer, Sockets
 from media.peer import Peer, PeerSettings
-from media.rtp import Arrival
-from tests.media.caller import SETTINGS, Caller, new_peer, opus_packets, rtp, tone
+from media.red import Block
+from media.rtcp import SenderReport
+from tests.media.caller import OPUS, SETTINGS, Caller, new_peer, opus_packets, rtp, tone
 from tests.media.offers import FFMPEG
+from tests.media.redundancy import wrap
+
+RED = 63  # the payload type that Chrome offers
 
 
 def test_the_versions_are_those_that_were_read() -> None:
@@ -46,7 +49,7 @@ def test_the_versions_are_those_that_were_read() -> None:
             "_data_channel_receive _receive_data_chunk _receive_sack_chunk _get_inbound_stream _mark_received "
             "_handle_data _receive_chunk",
         ),
-        (StreamStatistics, "jitter add"),
+        (aioice.ice.StunProtocol, "request send_stun datagram_received"),
         (aioice.ice, "server_reflexive_candidate relayed_candidate get_host_addresses StunProtocol"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -63,6 +66,8 @@ async def test_what_is_read_exists() -> None:
         assert isinstance(getattr(ice, name), list | bool), name
     for name in ("_remote_candidates", "_closing", "stun_server", "turn_server", "turn_username", "turn_password"):
         assert hasattr(ice, name), name
+    assert isinstance(ice._nominated, dict)
+    assert 0 < aioice.stun.RETRY_RTO <= 0.5  # what takes longer may have been sent again
     for name in ("turn_ssl", "turn_transport"):
         assert hasattr(ice, name), name
     for name in ("__remote_streams", "__started", "__rtcp_task"):
@@ -255,12 +260,99 @@ async def test_however_often_the_sender_changed_the_present_one_is_heard() -> No
         await peer.close()
 
 
-def test_a_leaping_clock_still_fits_a_report() -> None:
-    statistics = compat._Statistics(48_000)
+async def test_what_redundancy_has_repaired_is_reported_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer, statistics = new_peer(), compat._Statistics()
+    monkeypatch.setattr(compat, "_Statistics", lambda: statistics)
+    async with Caller() as caller:
+        await caller.connection.setLocalDescription(await caller.connection.createOffer())
+        offer = caller.connection.localDescription.sdp
+        mline = next(line for line in offer.splitlines() if line.startswith("m=audio"))
+        redundant = f"{mline} {RED}\r\na=rtpmap:{RED} red/48000/2\r\na=fmtp:{RED} {OPUS}/{OPUS}"
+        await peer.answer(offer.replace(mline, redundant))
+        taker = peer._transceiver.receiver.transport._handle_rtp_data if peer._transceiver else None
+        assert taker is not None
+        voice = opus_packets(tone(0.4))
+        for index in range(1, 20):
+            if index % 5 != 4:
+                blocks = [Block(OPUS, 960, voice[index - 1]), Block(OPUS, 0, voice[index])]
+                await taker(rtp(index, index * 960, wrap(blocks), payload_type=RED), arrival_time_ms=0)
+        assert (peer.stats.repaired, peer.stats.lost) == (3, 0)
+        assert (statistics.packets_lost, statistics.fraction_lost) == (3, 256 * 3 // 18)
+        await peer.close()
+
+
+def test_any_figures_fit_a_report() -> None:
+    statistics = compat._Statistics()
     for index in range(200):
-        arrival: Any = Arrival(1, 111, index, (2**32 - 1) * (index % 2), b"")
-        statistics.add(arrival)
-    struct.pack("!L", statistics.jitter)
+        statistics.reception.add(index * 2_000 % 2**16, (2**32 - 1) * (index % 2), 48_000, float(index))
+    assert 0 <= statistics.fraction_lost < 256
+    struct.pack("!LL", statistics.jitter, statistics.max_seq)
+    assert -(2**23) <= statistics.packets_lost < 2**23
+
+
+async def test_the_turns_of_the_sequence_are_in_the_reports() -> None:
+    statistics = compat._Statistics()
+    for index in range(65_530, 65_546):
+        statistics.reception.add(index % 2**16, index * 960, 48_000, index * 0.02)
+    assert (statistics.max_seq, statistics.packets_lost) == (65_545, 0)
+
+
+async def test_the_reports_of_the_sender_are_handed_on_and_garbage_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer, reports = new_peer(), list[SenderReport]()
+    monkeypatch.setattr(peer, "_report", reports.append)
+    async with Caller() as caller:
+        await caller.call(peer)
+        report = struct.pack("!BBHIIIIII", 0x80, 200, 6, 1234, 3_900_000_000, 1 << 31, 48_000, 50, 4_000)
+        for datagram in (b"\x80\xc8\x00\x09" + bytes(24), report):
+            await caller.send(datagram)
+        caller.channel.send("all has come")
+        await anext(peer.messages())
+        assert reports == [SenderReport(1234, 3_900_000_000.5, 48_000)]
+        await peer.close()
+
+
+async def test_the_round_trip_is_that_of_ices_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.02)
+    monkeypatch.setattr(compat, "SMOOTHING", 1.0)
+    peer, far, timed = new_peer(), 0.05, asyncio.Queue[float]()
+    time = compat.GuardedProtocol._time
+
+    def note(protocol: compat.GuardedProtocol, address: tuple[str, int], elapsed: float) -> None:
+        time(protocol, address, elapsed)
+        timed.put_nowait(elapsed)
+
+    monkeypatch.setattr(compat.GuardedProtocol, "_time", note)
+    unknown = peer.round_trip
+    async with Caller() as caller:
+        await caller.call(peer)
+        near = peer.round_trip
+        loop = asyncio.get_running_loop()
+        for protocol in compat.ice_connection(caller.connection.getTransceivers()[0])._protocols:
+            send = protocol.send_stun
+            monkeypatch.setattr(protocol, "send_stun", lambda *what, send=send: loop.call_later(far, send, *what))
+        async with asyncio.timeout(5):
+            while await timed.get() < far * 0.9:  # those that were under way
+                pass
+        assert unknown is None
+        assert near is not None
+        assert peer.round_trip is not None
+        assert 0 < near < peer.round_trip < aioice.stun.RETRY_RTO
+        await peer.close()
+
+
+async def test_a_check_that_may_have_been_sent_again_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slowly(*arguments: Any) -> None:
+        now.append(aioice.stun.RETRY_RTO)
+
+    now, address = [0.0], ("192.0.2.1", 1)
+    monkeypatch.setattr(aioice.ice.StunProtocol, "request", slowly)
+    connection, transceiver = compat.open_connection([])
+    protocol = compat.GuardedProtocol(compat.ice_connection(transceiver))
+    monkeypatch.setattr(protocol, "_clock", lambda: sum(now))
+    await protocol.request(cast(Any, None), address, b"key")
+    await protocol.request(cast(Any, None), address)  # a question to a server
+    assert protocol.round_trips == {}
+    await connection.close()
 
 
 async def test_the_answer_names_every_codec_of_the_offer_that_we_know() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import threading
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from media import compat
 from media.errors import BadCandidate, BadOffer, NeverConnected
-from media.events import Missed
+from media.events import Missed, Quality
 from media.frames import Frame
 from media.peer import Peer
 from tests.media.caller import FRAME, SETTINGS, Caller, new_peer, opus_packets, rtp, tone
@@ -286,6 +287,48 @@ async def test_packets_out_of_order_are_put_in_order() -> None:
         await peer.finish()
         assert (peer.stats.received, peer.stats.lost, peer.stats.late) == (39, 1, 0)
         await peer.close()
+
+
+async def test_the_line_is_measured_while_packets_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.peer.QUALITY_EVERY", 0.1)
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        voice = opus_packets(tone(1.0))
+        for index in (0, 1, 2, 3, 4, 6, 7, 8, 9, 10):
+            await caller.send(rtp(index, index * 960, voice[index]))
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(3):
+            measured = [item async for item in until_silence(peer)]
+        assert measured
+        assert all(1.0 <= quality.mos <= 4.5 and quality.jitter < 0.1 for quality in measured)
+        assert all(quality.round_trip is not None for quality in measured)
+        assert sum(quality.concealed for quality in measured) == pytest.approx(0.02)
+        await peer.close()
+    assert peer._measuring is not None
+    assert peer._measuring.cancelled()
+
+
+async def until_silence(peer: Peer) -> AsyncIterator[Quality]:
+    """What is told of the line until half a second of audio was made up, which takes several measurements."""
+    async for item in peer.frames():
+        if isinstance(item, Quality):
+            yield item
+        elif peer.stats.silent_seconds > 0.5:
+            return
+
+
+async def test_who_was_kept_out_is_still_known_after_the_end() -> None:
+    peer = new_peer()
+    assert peer.refused == 0
+    async with Caller() as caller:
+        await caller.call(peer)
+        for protocol in compat.ice_connection(peer._transceiver)._protocols if peer._transceiver else []:
+            protocol.datagram_received(b"", ("192.0.2.1", 1))
+        kept_out = peer.refused
+        await peer.close()
+    assert kept_out >= 1
+    assert peer.refused == kept_out
 
 
 async def test_an_unread_call_keeps_two_seconds() -> None:
