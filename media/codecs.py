@@ -1,18 +1,16 @@
-"""Payloads to PCM: the table of codecs, their decoders through PyAV, and what is said where a packet is missing."""
+"""The table of codecs, what was negotiated of it, and what a decoder of any of them does."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-import av
 import numpy as np
 import numpy.typing as npt
 
 PCM = npt.NDArray[np.float32]  # (n,) float32, mono, at the rate that was asked for
 
 LONGEST_OPUS = 5_760  # samples at 48 kHz: 120 ms, RFC 6716 section 3.2
-HISTORY = 0.020  # seconds of audio that a concealment repeats
-FADE = 0.150  # seconds in which it falls by 20 dB
-FADED = 0.450  # seconds after which it is 60 dB down, and nothing is left to repeat
+FADED = 0.450  # seconds after which a concealment has faded to nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +21,25 @@ class Codec:
     clock_rate: int
     sample_rate: int  # what the decoder puts out; G.722's RTP clock is half of it (RFC 3551 section 4.5.2)
     samples: Callable[[bytes], int]
+
+
+class Undecodable(Exception):
+    """A payload that its codec cannot read. The decoder goes on as if it had never come."""
+
+
+class Decoder(Protocol):
+    """One sender's payloads of one codec to PCM at one rate. `wanted` is always the output's length in samples."""
+
+    def decode(self, payload: bytes, wanted: int) -> PCM:
+        """The audio of a payload. Raises Undecodable."""
+
+    def conceal(self, wanted: int) -> PCM:
+        """What stands for audio that is lost: it goes on as before and fades, since a recognizer takes a hard silence
+        for the end of a word."""
+
+    def recover(self, payload: bytes, wanted: int) -> PCM | None:
+        """The lost audio directly before a payload, from the copy of it that the payload carries; None where it
+        carries none. The payload itself is decoded after this."""
 
 
 def opus_samples(payload: bytes) -> int:
@@ -85,61 +102,3 @@ class Format:
     def is_noise(self) -> bool:
         """Whether it is comfort noise (RFC 3389): a note that the speaker is silent."""
         return self.name.lower() == "cn"
-
-
-class Voice:
-    """One sender's payloads to PCM at `rate`. Garbage makes it count, and never deaf."""
-
-    def __init__(self, codec: Codec, rate: int) -> None:
-        self.codec = codec
-        self.failures = 0  # payloads that could not be decoded; the decoder was replaced each time
-        self._rate = rate
-        self._decoder = _open(codec)
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-        self._history: PCM = np.zeros(0, np.float32)
-        self._hidden = 0  # samples concealed since the last packet
-
-    def decode(self, payload: bytes, samples: int) -> PCM:
-        """A payload that is not empty and holds `samples` at the codec's clock, as so much time at the output rate."""
-        wanted = samples * self._rate // self.codec.clock_rate
-        try:
-            decoded = self._decoder.decode(av.Packet(payload))
-        except av.FFmpegError:
-            # A decoder that has failed may stay failed (libopus ends for good at an empty packet): take a new one.
-            self.failures += 1
-            self._decoder = _open(self.codec)
-            return self.conceal(wanted)
-        parts = [out.to_ndarray()[0] for frame in decoded for out in self._resampler.resample(frame)]
-        pcm = _fit(np.concatenate(parts) if parts else np.zeros(0, np.float32), wanted)
-        self._history = pcm[-int(HISTORY * self._rate) :]
-        self._hidden = 0
-        return pcm
-
-    def conceal(self, wanted: int) -> PCM:
-        """`wanted` samples in place of lost ones: the last 20 ms again and again, fading, since a recognizer takes a
-        hard silence for the end of a word."""
-        if not self._history.size or self._hidden > FADED * self._rate:
-            return np.zeros(wanted, np.float32)
-        at = np.arange(self._hidden, self._hidden + wanted)
-        self._hidden += wanted
-        fade = np.power(10.0, -at / (FADE * self._rate), dtype=np.float64)
-        return (self._history[at % self._history.size] * fade).astype(np.float32)
-
-
-def _open(codec: Codec) -> av.AudioCodecContext:
-    decoder = av.CodecContext.create(codec.decoder, "r")
-    assert isinstance(decoder, av.AudioCodecContext)
-    decoder.sample_rate = codec.sample_rate
-    decoder.layout = "mono"  # before the first packet: libopus then mixes down by itself
-    return decoder
-
-
-def _fit(pcm: PCM, wanted: int) -> PCM:
-    """Exactly as much audio as the packet's clock says.
-
-    The resampler keeps its first 16 samples back for good; zeros in front of the first packet make up for them, so
-    that every later frame is complete with the packet that completes it instead of one packet later.
-    """
-    if pcm.size >= wanted:
-        return pcm[:wanted]
-    return np.concatenate((np.zeros(wanted - pcm.size, np.float32), pcm))

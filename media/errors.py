@@ -9,6 +9,7 @@ MediaError
 ├── NeverConnected         no connection within the time allowed                      (the network's)
 ├── SlowReader             too much waits for the caller to read                      (the caller's)
 ├── NoPort                 no UDP port could be bound                                 (ours)
+├── NoDecoder              the decoder that was asked for is not to be had            (ours)
 └── BadServer              a STUN or TURN server that cannot be used as configured    (ours)
 """
 
@@ -51,6 +52,10 @@ class SlowReader(MediaError):
 
 class NoPort(MediaError):
     """No UDP port could be bound, on any address."""
+
+
+class NoDecoder(MediaError):
+    """The decoder that was asked for is not on this machine, or cannot do what is wanted."""
 
 
 class BadServer(MediaError):

@@ -27,11 +27,32 @@ V = TypeVar("V", int, float)
 
 @dataclass(slots=True)
 class Counts:
-    """Packets: `lost` never came in time, `late` of them came after all, `duplicate` came twice."""
+    """Packets. Those that were sent are `released` and `lost` together."""
 
-    lost: int = 0
-    late: int = 0
-    duplicate: int = 0
+    released: int = 0
+    repaired: int = 0  # of these, whole again from a repetition; fewer again when the packet itself comes after all
+    lost: int = 0  # never came in time,
+    late: int = 0  # and of these, came after all
+    duplicate: int = 0  # came twice
+    reordered: int = 0  # came out of order, and in time
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+class _Passed:
+    """The last packets that were released, each at its number's place in a ring."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int | None] = [None] * KEPT
+        self._timestamps = [0] * KEPT
+
+    def add(self, seq: int, timestamp: int) -> None:
+        self._numbers[seq % KEPT] = seq
+        self._timestamps[seq % KEPT] = timestamp
+
+    def holds(self, seq: int, timestamp: int) -> bool:
+        return self._numbers[seq % KEPT] == seq and self._timestamps[seq % KEPT] == timestamp
 
 
 class JitterBuffer:
@@ -42,12 +63,16 @@ class JitterBuffer:
         self._shortest = shortest
         self._longest = longest
         self._next: int | None = None  # the sequence number that goes straight through
-        self._clock = 0  # the timestamp at which it should begin
+        self._clock = 0  # the timestamp at which it should begin,
+        self._rate = 0  # and the clock that this is told by; 0 before any audio
         self._usual = 0  # samples of the last packet that had any
-        self._waiting: dict[int, tuple[Packet, float]] = {}
+        self._audible = False  # whether the last packet had any
+        self._waiting: dict[int, tuple[Packet, float]] = {}  # in order of arrival
+        self._newest = 0  # the highest number that waits
         self._ready: list[Packet | Gap] = []
-        self._passed: OrderedDict[int, int] = OrderedDict()  # what was released: number -> timestamp
-        self._given_up: OrderedDict[int, float] = OrderedDict()  # what was not: number -> when it was missed
+        self._passed = _Passed()
+        self._mended: OrderedDict[int, int] = OrderedDict()  # what was repaired and did not come itself yet
+        self._given_up: OrderedDict[int, float] = OrderedDict()  # what was not released: number -> when it was missed
         self._strays: list[Packet] = []
         self._learned = 2 * shortest / MARGIN  # seconds of reordering that were seen,
         self._learned_at = 0.0  # and when
@@ -62,33 +87,48 @@ class JitterBuffer:
 
     def put(self, packet: Packet, now: float) -> None:
         """Take a packet in. What is late or a duplicate is dropped and counted."""
-        if self._next is None:
-            self._begin(packet)
+        due = self._next
+        if due is None:
+            due = self._begin(packet)
             self._learned_at = now
-        assert self._next is not None
-        if packet.seq == self._next:
-            self._learn_from_arrival(now)
-            self._strays.clear()
-            self._pass(packet)
-            self._pass_waiting()
-        elif self._next < packet.seq < self._next + MAX_DROPOUT:
+        if packet.seq == due:
+            if self._strays:
+                self._strays.clear()
+            if self._waiting:
+                self._learn_from_arrival(now)
+                self._pass(packet)
+                self._pass_waiting()
+            else:
+                self._pass(packet)
+        elif due < packet.seq < due + MAX_DROPOUT:
             self._strays.clear()
             self._wait(packet, now)
         else:
             self._doubt(packet, now)
 
-    def misses(self, seq: int, timestamp: int) -> bool:
-        """Whether a repeated packet with this number would fill a hole: it is due, not here, and not of a time that
-        has been passed."""
-        if self._next is None:
+    def repair(self, packet: Packet, now: float) -> bool:
+        """Take a packet as a later one repeats it, if it fills a hole: it is due, not here, and not of a time that has
+        been passed. Whether it was taken."""
+        due = self._next
+        if due is None or not due <= packet.seq < due + MAX_DROPOUT or packet.seq in self._waiting:
             return False
-        return self._next <= seq < self._next + MAX_DROPOUT and seq not in self._waiting and timestamp >= self._clock
+        if packet.rate != self._rate or packet.timestamp < self._clock:
+            return False
+        self.counts.repaired += 1
+        _remember(self._mended, packet.seq, packet.timestamp)
+        if packet.seq == due:
+            self._pass(packet)
+            self._pass_waiting()
+        else:
+            self._hold(packet, now)
+        return True
 
     def pop(self, now: float) -> list[Packet | Gap]:
         """All that is ready, in order; holes whose deadline has come are gaps."""
-        while (deadline := self.deadline) is not None and (now >= deadline or len(self._waiting) > KEPT):
-            self._give_up_hole()
-            self._pass_waiting()
+        if self._waiting:
+            while (deadline := self.deadline) is not None and (now >= deadline or len(self._waiting) > KEPT):
+                self._give_up_hole()
+                self._pass_waiting()
         ready, self._ready = self._ready, []
         return ready
 
@@ -100,21 +140,32 @@ class JitterBuffer:
         ready, self._ready = self._ready, []
         return ready
 
-    def _begin(self, packet: Packet) -> None:
+    def _begin(self, packet: Packet) -> int:
         self._next = packet.seq
         self._clock = packet.timestamp
+        self._rate = packet.rate
+        return packet.seq
 
     def _pass(self, packet: Packet) -> None:
-        assert self._next is not None
-        if packet.samples:  # a packet without audio says nothing about the clock
-            quiet = packet.timestamp - self._clock
-            if quiet > 0:
-                self._ready.append(Gap(quiet, lost=False))
-            self._clock = packet.timestamp + packet.samples  # backward too: a sender that re-based its clock
-            self._usual = packet.samples
+        seq, timestamp, _, samples, _, rate = packet
+        if rate:  # without one it says nothing about the clock
+            self._follow_clock(timestamp, samples, rate)
+        self._audible = samples > 0
         self._ready.append(packet)
-        _remember(self._passed, packet.seq, packet.timestamp)
-        self._next = packet.seq + 1
+        self._passed.add(seq, timestamp)
+        self._next = seq + 1
+        self.counts.released += 1
+
+    def _follow_clock(self, timestamp: int, samples: int, rate: int) -> None:
+        """Silence up to this packet, by the sender's clock. That may go back, or be another one: it is then taken as
+        it is. Comfort noise only ever follows the clock of the audio."""
+        if rate == self._rate and timestamp > self._clock:
+            self._ready.append(Gap(timestamp - self._clock, rate, lost=False))
+            self._clock = timestamp
+        if samples:
+            self._clock = timestamp + samples
+            self._rate = rate
+            self._usual = samples
 
     def _pass_waiting(self) -> None:
         while self._next in self._waiting:
@@ -122,12 +173,30 @@ class JitterBuffer:
 
     def _wait(self, packet: Packet, now: float) -> None:
         if packet.seq in self._waiting:
+            self._count_again(packet.seq)
+            return
+        if self._waiting and packet.seq < self._newest:
+            self.counts.reordered += 1
+        self._hold(packet, now)
+
+    def _hold(self, packet: Packet, now: float) -> None:
+        self._newest = max(self._newest, packet.seq) if self._waiting else packet.seq
+        self._waiting[packet.seq] = packet, now
+
+    def _count_again(self, seq: int) -> None:
+        """A packet that is here already came once more; or came at last, so that it was not lost when it was repaired."""
+        if self._mended.pop(seq, None) is None:
             self.counts.duplicate += 1
         else:
-            self._waiting[packet.seq] = packet, now
+            self.counts.repaired -= 1
+            self.counts.reordered += 1
 
     def _give_up_hole(self) -> None:
-        """Name the hole in front of the waiting packets: as much as was lost, and the rest was quiet."""
+        """Name the hole in front of the waiting packets: as much as was lost, and the rest was quiet.
+
+        Only between audio and a time that can be compared was audio lost: beside a digit it was most likely another
+        packet of that digit.
+        """
         assert self._next is not None
         first = min(self._waiting)
         missing = first - self._next
@@ -137,20 +206,22 @@ class JitterBuffer:
         self.counts.lost += missing
         self._next = first
         packet = self._waiting[first][0]
-        if packet.samples:
-            lost = min(packet.timestamp - self._clock, missing * (self._usual or packet.samples))
+        if self._audible and packet.rate:
+            lost = missing * self._usual
+            if packet.rate == self._rate:
+                lost = min(packet.timestamp - self._clock, lost)
             if lost > 0:
-                self._ready.append(Gap(lost, lost=True))
+                self._ready.append(Gap(lost, self._rate, lost=True))
                 self._clock += lost
 
     def _doubt(self, packet: Packet, now: float) -> None:
         """A packet from elsewhere in the sequence: late, twice, or the first of a sender that has started anew."""
-        if self._passed.get(packet.seq) == packet.timestamp:
-            self.counts.duplicate += 1
+        if self._passed.holds(packet.seq, packet.timestamp):
+            self._count_again(packet.seq)
         elif packet.seq in self._given_up:
             self.counts.late += 1
             self._learn(now - self._given_up.pop(packet.seq), now)
-            _remember(self._passed, packet.seq, packet.timestamp)  # should it come once more
+            self._passed.add(packet.seq, packet.timestamp)  # should it come once more
         elif self._strays and packet.seq == self._strays[-1].seq + 1:
             self.counts.late += 1
             self._strays.append(packet)
@@ -162,7 +233,8 @@ class JitterBuffer:
 
     def _start_anew(self) -> None:
         self._ready = self.flush()
-        self._passed.clear()
+        self._passed = _Passed()
+        self._mended.clear()
         self._given_up.clear()
         strays, self._strays = self._strays, []
         self.counts.late -= len(strays)  # they were counted before they were understood
@@ -171,11 +243,12 @@ class JitterBuffer:
             self._pass(packet)
 
     def _missed_since(self) -> float:
-        return min(arrived for _, arrived in self._waiting.values())
+        return next(iter(self._waiting.values()))[1]
 
     def _learn_from_arrival(self, now: float) -> None:
-        if self._waiting:  # this packet closes a hole that others revealed
-            self._learn(now - self._missed_since(), now)
+        """This packet closes a hole that others revealed."""
+        self.counts.reordered += 1
+        self._learn(now - self._missed_since(), now)
 
     def _learn(self, reordering: float, now: float) -> None:
         self._learned = min(max(self._reach(now), reordering), self._longest)

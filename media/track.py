@@ -1,32 +1,37 @@
 """One caller's packets to gapless frames: packets -> jitter buffer -> decoder -> frames. This shell owns the clock.
 
 Time follows the sender: a hole and a silence that was never sent (DTX) each become as much audio as the sender's
-clock says. When packets stop altogether, the wall clock supplies silence, so that an engine can say its last words;
-when they come back, that silence is taken off the gap that they show.
+clock says. When audio stops altogether, the wall clock supplies silence, so that an engine can say its last words;
+when it comes back, that silence is taken off the gap that it shows, or off what is quiet in it.
 
 There is no thread and no task here: a packet is worked off while it is received, and one timer does the rest.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from media.codecs import PCM, Format, Voice
-from media.events import MediaEvent, Missed
+from media import dtmf
+from media.codecs import PCM, Format
+from media.events import Digit, MediaEvent, Missed
 from media.frames import FrameQueue, Framer
-from media.jitter import JitterBuffer
+from media.jitter import Counts
 from media.red import unwrap
+from media.rivals import Rivals
 from media.rtcp import SenderReport
-from media.rtp import Arrival, Gap, Packet, Widener
-from media.senderclock import SenderClock
+from media.rtp import Arrival, Gap, Packet
+from media.source import PayloadTypes, Source
+from media.voice import OpusDecoder, Voice
 
 BACKLOG = 2.0  # seconds of audio that may wait for the reader; the oldest gives way
-SILENCE_LAG = 0.040  # how far the wall clock's silence stays behind: the first 80 ms of it come 120 ms after a packet
-LONGEST_FILL = 5.0  # seconds of audio that a jump of the sender's clock may add; beyond it the clock is re-based
-LONGEST_DEBT = 1.0  # seconds of supplied silence that later gaps may still be shortened by
+SILENCE_LAG = 0.040  # how far the wall clock's silence stays behind: the first 80 ms of it come 120 ms after audio,
+SILENCE_LAG_PACKETS = 2  # or later where packets are long, of which so many may still be under way
+LONGEST_FILL = 5.0  # seconds that a hole may add; a silence that is longer was none, and the clock is re-based
+LONGEST_DEBT = 1.0  # seconds of supplied silence that later audio may still be shortened by
+HUSHED = 0.01  # full scale is 1: audio below it is quiet enough to be left out instead
 TOLD_LOSS = 0.100  # seconds of lost audio from which on it is told as missed; shorter ones are concealed well enough
 QUIET = 0.200  # seconds without a packet after which a caller who has finished has sent everything
 LONGEST_DRAIN = 1.0
@@ -38,12 +43,13 @@ class TrackStats:
 
     received: int = 0
     expected: int = 0  # sent, by their sequence numbers
-    repaired: int = 0  # lost, and whole again from the redundancy in a later one
-    lost: int = 0
+    repaired: int = 0  # lost, and whole again from the redundancy in a later one; may shrink when it comes after all
+    lost: int = 0  # never whole in time
     late: int = 0
     duplicate: int = 0
     reordered: int = 0  # out of order, and in time
     undecodable: int = 0
+    foreign: int = 0  # from senders who did not take over
     digits: int = 0
     concealed_seconds: float = 0.0
     silent_seconds: float = 0.0  # filled in for DTX and for packets that stopped
@@ -62,35 +68,6 @@ class Clock(Protocol):
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer: ...
 
 
-@dataclass(slots=True)
-class _Source:
-    """One sender (SSRC) speaking one codec."""
-
-    ssrc: int
-    payload_type: int
-    voice: Voice
-    jitter: JitterBuffer = field(default_factory=JitterBuffer)
-    seq: Widener = field(default_factory=lambda: Widener(16))
-    timestamp: Widener = field(default_factory=lambda: Widener(32))
-    highest: int = -1
-    clock: SenderClock = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.clock = SenderClock(self.voice.codec.clock_rate)
-
-    def repeated(self, arrival: Arrival) -> Packet:
-        """A packet from before, as a later one repeats it; the counters stay where they are."""
-        seq, timestamp = self.seq.peek(arrival.sequence_number), self.timestamp.peek(arrival.timestamp)
-        return Packet(seq, timestamp, arrival.payload, self.voice.codec.samples(arrival.payload))
-
-    def packet(self, arrival: Arrival, *, audio: bool) -> Packet:
-        seq = self.seq.widen(arrival.sequence_number)
-        self.highest = max(self.highest, seq)
-        samples = self.voice.codec.samples(arrival.payload) if audio else 0
-        payload = arrival.payload if samples else b""
-        return Packet(seq, self.timestamp.widen(arrival.timestamp), payload, samples)
-
-
 class Track:
     """Packets in by `receive`, frames out by iteration: `frame_samples` of float32 at `rate`, without a gap in time."""
 
@@ -101,77 +78,78 @@ class Track:
         rate: int,
         frame_samples: int,
         backlog: float = BACKLOG,
+        decoder: OpusDecoder = "pyav",
         clock: Clock | None = None,
     ) -> None:
-        formats = tuple(formats)
-        self._codecs = {format.payload_type: codec for format in formats if (codec := format.codec) is not None}
-        self._redundant = {format.payload_type for format in formats if format.repeats is not None}
+        self._types = PayloadTypes.of(formats)
         self._rate = rate
+        self._decoder: OpusDecoder = decoder
         self._frame_seconds = frame_samples / rate
         self._clock: Clock = clock or asyncio.get_running_loop()
         self._framer = Framer(rate, frame_samples)
         self._queue = FrameQueue(max(1, round(backlog / self._frame_seconds)), self._frame_seconds)
-        self._source: _Source | None = None
+        self._source: Source | None = None
+        self._rivals = Rivals()
         self._silence: PCM = np.zeros(frame_samples, np.float32)
-        self._heard = 0.0  # when the last packet came
-        self._lent = 0  # samples of silence that the wall clock supplied and no gap has taken off yet
-        self._lent_now = 0  # those since the last packet
+        self._heard = 0.0  # when the last packet came,
+        self._wrote = 0.0  # and when audio was written last,
+        self._lag = SILENCE_LAG  # after which it is missed
+        self._lent = 0  # samples of silence that the wall clock supplied and nothing has taken off yet
+        self._lent_now = 0  # those since audio was written last
         self._stop_at: float | None = None  # when a drain ends at the latest
         self._timer: Timer | None = None
         self._wake_at = 0.0
+        self._over = False
         self._ended = asyncio.Event()
-        self._totals = TrackStats()
+        self._past = Counts()  # of the senders before this one
+        self._past_undecodable = 0
         self._received = 0
-        self._repaired = 0
+        self._recovered = 0
+        self._digits = 0
         self._concealed = 0
         self._silent = 0
 
     def receive(self, arrival: Arrival) -> None:
         """Take a packet. One that was not negotiated only takes its place in the sequence."""
-        if self._ended.is_set():
-            return
-        *repeated, arrival = self._unwrapped(arrival)
-        source = self._follow(arrival)
-        if source is None:
+        if self._over:
             return
         now = self._clock.time()
-        self._received += 1
-        self._heard = now
-        self._lent_now = 0
-        packet = source.packet(arrival, audio=arrival.payload_type == source.payload_type)
-        self._repair(source, repeated, now)
-        source.jitter.put(packet, now)
-        self._write(source.jitter.pop(now))
-        self._arm()
+        source = self._source
+        if source is None or source.ssrc != arrival.ssrc:
+            self._meet(arrival, now)
+        else:
+            self._rivals.hear_speaker()
+            self._take(source, arrival, now)
 
-    def _unwrapped(self, arrival: Arrival) -> list[Arrival]:
-        """The packets in a packet, oldest first. RED that cannot be read only takes its place in the sequence."""
-        if arrival.payload_type not in self._redundant:
-            return [arrival]
-        try:
-            return unwrap(arrival)
-        except ValueError:
-            return [arrival]
+    def report(self, report: SenderReport, now: float, round_trip: float | None) -> None:
+        """The sender says which moment of its clock a timestamp is. Times are the clock's seconds."""
+        source = self._source
+        if source is not None and source.ssrc == report.ssrc and source.clock is not None:
+            source.clock.report(report.ntp, report.timestamp, now, round_trip)
 
-    def _repair(self, source: _Source, repeated: list[Arrival], now: float) -> None:
-        """Fill holes with what is repeated; most of it has come already."""
-        for arrival in repeated:
-            packet = source.repeated(arrival)
-            fits = arrival.payload_type == source.payload_type and packet.samples
-            if fits and source.jitter.misses(packet.seq, packet.timestamp):
-                source.jitter.put(packet, now)
-                self._repaired += 1
+    def tell(self, event: MediaEvent) -> None:
+        """Add an event between the frames."""
+        self._queue.tell(event)
 
     @property
     def stats(self) -> TrackStats:
         """The figures so far, over every sender that spoke on this track."""
+        source = self._source
+        counts = self._past + source.jitter.counts if source is not None else self._past
         return TrackStats(
             received=self._received,
-            repaired=self._repaired,
+            expected=counts.released + counts.lost,
+            repaired=counts.repaired + self._recovered,
+            lost=counts.lost - self._recovered,
+            late=counts.late,
+            duplicate=counts.duplicate,
+            reordered=counts.reordered,
+            undecodable=self._past_undecodable + (source.undecodable if source is not None else 0),
+            foreign=self._rivals.dropped,
+            digits=self._digits,
             concealed_seconds=self._concealed / self._rate,
             silent_seconds=self._silent / self._rate,
             dropped_seconds=self._queue.dropped * self._frame_seconds,
-            **self._packet_counts(),
         )
 
     async def drain(self) -> None:
@@ -184,9 +162,10 @@ class Track:
 
     def end(self) -> None:
         """Release everything that is here; the last frame is made whole with zeros. Ending twice is harmless."""
-        if self._ended.is_set():
+        if self._over:
             return
-        self._leave()
+        self._over = True
+        self._leave(self._clock.time())
         for frame in self._framer.rest():
             self._queue.put(frame)
         self._queue.end()
@@ -194,82 +173,152 @@ class Track:
         if self._timer is not None:
             self._timer.cancel()
 
-    def tell(self, event: MediaEvent) -> None:
-        """Say something between the frames. After the end nothing happens."""
-        self._queue.tell(event)
-
-    def report(self, report: SenderReport, now: float, round_trip: float | None) -> None:
-        """Take a sender's report, which came `now`; those of other senders than the present one say nothing."""
-        if self._source is not None and self._source.ssrc == report.ssrc:
-            self._source.clock.report(report.ntp, report.timestamp, now, round_trip)
-
     def __aiter__(self) -> FrameQueue:
         return self._queue
 
     # Who is speaking
 
-    def _follow(self, arrival: Arrival) -> _Source | None:
-        """The sender of this packet; a new SSRC or another codec takes over from the one before."""
-        source = self._source
-        codec = self._codecs.get(arrival.payload_type)
-        if codec is None:
-            return source if source is not None and source.ssrc == arrival.ssrc else None
-        if source is None or source.ssrc != arrival.ssrc:
-            self._leave()
-            self._source = source = _Source(arrival.ssrc, arrival.payload_type, Voice(codec, self._rate))
-        elif source.payload_type != arrival.payload_type:
-            if source.seq.peek(arrival.sequence_number) < source.highest:
-                return None  # a straggler from before the switch
-            self._leave()
-            self._source = source = _Source(
-                arrival.ssrc, arrival.payload_type, Voice(codec, self._rate), seq=source.seq, highest=source.highest
-            )
-        return source
+    def _meet(self, arrival: Arrival, now: float) -> None:
+        """A packet of another sender than the one who speaks."""
+        if arrival.payload_type not in self._types:
+            return
+        speaking = self._source is not None and now - self._heard < QUIET
+        for taken in self._rivals.hear(arrival, speaking=speaking):
+            if self._source is None or self._source.ssrc != taken.ssrc:
+                self._leave(now)
+                self._source = Source(taken.ssrc, self._types, self._rate, self._decoder)
+                self._lent = 0  # nothing that this sender says of its clock can be held against it
+                self._wrote = max(self._wrote, now)
+            self._take(self._source, taken, now)
 
-    def _leave(self) -> None:
+    def _leave(self, now: float) -> None:
         """Say what the present sender still has to say, and keep its figures."""
-        if self._source is not None:
-            self._write(self._source.jitter.flush())
-            self._totals = TrackStats(**self._packet_counts())
-            self._source = None
-
-    def _packet_counts(self) -> dict[str, int]:
-        totals, source = self._totals, self._source
+        source = self._source
         if source is None:
-            return {name: getattr(totals, name) for name in ("lost", "late", "duplicate", "undecodable")}
-        counts = source.jitter.counts
-        return {
-            "lost": totals.lost + counts.lost,
-            "late": totals.late + counts.late,
-            "duplicate": totals.duplicate + counts.duplicate,
-            "undecodable": totals.undecodable + source.voice.failures,
-        }
+            return
+        self._write(source, source.jitter.flush(), now)
+        self._tell_digits(source.keypad.flush())
+        self._past += source.jitter.counts
+        self._past_undecodable += source.undecodable
+        self._source = None
+
+    # What comes
+
+    def _take(self, source: Source, arrival: Arrival, now: float) -> None:
+        self._received += 1
+        self._heard = now
+        if arrival.payload_type in self._types.redundant:
+            arrival = self._unwrap(source, arrival, now)
+        source.jitter.put(source.packet(arrival), now)
+        if items := source.jitter.pop(now):
+            self._write(source, items, now)
+        self._arm()
+
+    def _unwrap(self, source: Source, arrival: Arrival, now: float) -> Arrival:
+        """The packet in a packet, after those that it repeats have filled holes. RED that cannot be read is left as it
+        is, and only takes its place in the sequence."""
+        try:
+            *repeated, newest = unwrap(arrival)
+        except ValueError:
+            return arrival
+        for one in repeated:
+            packet = source.repeated(one)
+            if packet is not None:
+                source.jitter.repair(packet, now)
+        return newest
 
     # What is written
 
-    def _write(self, items: list[Packet | Gap]) -> None:
-        assert self._source is not None
-        voice = self._source.voice
-        for item in items:
+    def _write(self, source: Source, items: list[Packet | Gap], now: float) -> None:
+        for index, item in enumerate(items):
             if isinstance(item, Gap):
-                self._fill(item, voice)
+                self._fill(source, item, items[index + 1 : index + 2], now)
             elif item.samples:
-                self._push(voice.decode(item.payload, item.samples))
-                # What is still owed now was not a silence of the sender's: forgive all but a little of it.
-                self._lent = min(self._lent, int(LONGEST_DEBT * self._rate))
+                self._speak(source, item, now)
+            elif item.payload_type in self._types.digits:
+                self._press(source, item, now)
+            elif item.rate and source.voice is not None:
+                source.voice.hush()  # comfort noise
 
-    def _fill(self, gap: Gap, voice: Voice) -> None:
-        whole = gap.samples * self._rate // voice.codec.clock_rate
+    def _speak(self, source: Source, packet: Packet, now: float) -> None:
+        voice = source.speaks(packet)
+        pcm = voice.decode(packet.payload, packet.samples)
+        taken = self._settle(source, packet, pcm) if self._lent else 0
+        self._push(source, pcm[taken:], packet.timestamp + taken * packet.rate // self._rate)
+        source.end, source.written = packet.timestamp + packet.samples, self._framer.written
+        self._wrote, self._lent_now = now, 0
+        self._lag = max(SILENCE_LAG, SILENCE_LAG_PACKETS * packet.samples / packet.rate)
+
+    def _settle(self, source: Source, packet: Packet, pcm: PCM) -> int:
+        """Supplied silence that is still owed once audio is back was none of the sender's. Of a little of it, leave out
+        as much as is quiet here, in samples; forgive the rest, and all of it when the clock has started anew."""
+        self._lent = min(self._lent, int(LONGEST_DEBT * self._rate)) if source.continues(packet) else 0
+        if not self._lent or np.abs(pcm).max(initial=0.0) >= HUSHED:
+            return 0
+        taken = min(self._lent, pcm.size)
+        self._lent -= taken
+        return taken
+
+    def _fill(self, source: Source, gap: Gap, following: list[Packet | Gap], now: float) -> None:
+        voice = source.voice
+        if voice is None or source.end is None:
+            return
+        whole = gap.samples * self._rate // gap.rate
         taken = min(self._lent, whole)
         self._lent -= taken
-        wanted = min(whole - taken, int(LONGEST_FILL * self._rate))
+        wanted = whole - taken
+        begin = source.end + taken * gap.rate // self._rate
         if gap.lost:
-            self._concealed += wanted
-            self._push(voice.conceal(wanted))
-            self._tell_loss(taken + wanted)
+            pcm = self._stand_in(voice, min(wanted, int(LONGEST_FILL * self._rate)), following)
+            self._wrote, self._lent_now = now, 0
         else:
-            self._silent += wanted
-            self._push(np.zeros(wanted, np.float32))
+            pcm = self._pause(voice, wanted)
+        self._push(source, pcm, begin)
+        source.end, source.written = source.end + gap.samples, self._framer.written
+        if gap.lost:
+            self._tell_loss(taken + pcm.size)
+
+    def _stand_in(self, voice: Voice, wanted: int, following: list[Packet | Gap]) -> PCM:
+        """What was lost, from the copy in the packet that follows, or something that sounds like it."""
+        for item in following:
+            if isinstance(item, Packet) and item.samples and self._types.codecs[item.payload_type] is voice.codec:
+                recovered = voice.recover(item.payload, wanted)
+                if recovered is not None:
+                    self._recovered += 1
+                    self._concealed += max(0, wanted - item.samples * self._rate // item.rate)
+                    return recovered
+        self._concealed += wanted
+        return voice.conceal(wanted)
+
+    def _pause(self, voice: Voice, wanted: int) -> PCM:
+        """A silence of the sender's, unless it is so long that the sender's clock must have leapt."""
+        voice.hush()
+        if wanted > LONGEST_FILL * self._rate:
+            self._lent = wanted = 0
+        self._silent += wanted
+        return np.zeros(wanted, np.float32)
+
+    def _press(self, source: Source, packet: Packet, now: float) -> None:
+        try:
+            event = dtmf.parse(packet.payload)
+        except ValueError:
+            source.unreadable += 1
+            return
+        place = source.place(packet.timestamp)
+        digits = source.keypad.put(
+            event,
+            packet.timestamp,
+            rate=self._types.digits[packet.payload_type],
+            position=self._framer.position,
+            begun=None if place is None else place / self._rate,
+            now=now,
+        )
+        self._tell_digits(digits)
+
+    def _tell_digits(self, digits: list[Digit]) -> None:
+        for digit in digits:
+            self._digits += 1
+            self._queue.tell(digit)
 
     def _tell_loss(self, samples: int) -> None:
         seconds = samples / self._rate
@@ -277,33 +326,46 @@ class Track:
             stop = self._framer.position
             self._queue.tell(Missed(max(0.0, stop - seconds), stop))
 
-    def _push(self, pcm: PCM) -> None:
+    def _push(self, source: Source, pcm: PCM, timestamp: int) -> None:
+        """Add audio whose first sample has this timestamp."""
+        began = self._framer.written
         for frame in self._framer.push(pcm):
-            self._queue.put(frame)
+            spoken = source.spoken(timestamp)
+            dated = frame if spoken is None else replace(frame, spoken=spoken + frame.start - began / self._rate)
+            self._queue.put(dated)
 
     # What time brings
 
     def _tick(self) -> None:
-        """The one timer: a hole's deadline, silence from the wall clock, the end of a drain."""
+        """The one timer: a hole's deadline, a key that was let go, silence from the wall clock, the end of a drain."""
         self._timer = None
         now = self._clock.time()
         if self._stop_at is not None and now >= min(self._stop_at, self._heard + QUIET):
             self.end()
             return
         if self._source is not None:
-            self._write(self._source.jitter.pop(now))
-            while self._stop_at is None and now >= self._silence_due():
-                self._lend()
+            self._look(self._source, now)
         self._arm()
 
-    def _lend(self) -> None:
-        self._push(self._silence)
+    def _look(self, source: Source, now: float) -> None:
+        self._write(source, source.jitter.pop(now), now)
+        pressed = source.keypad.deadline
+        if pressed is not None and now >= pressed:
+            self._tell_digits(source.keypad.flush())
+        while self._stop_at is None and source.jitter.deadline is None and now >= self._silence_due():
+            self._lend(source)
+
+    def _lend(self, source: Source) -> None:
+        if source.voice is not None:
+            source.voice.hush()
+        for frame in self._framer.push(self._silence):
+            self._queue.put(frame)
         self._silent += self._silence.size
         self._lent += self._silence.size
         self._lent_now += self._silence.size
 
     def _silence_due(self) -> float:
-        return self._heard + SILENCE_LAG + self._lent_now / self._rate + self._frame_seconds
+        return self._wrote + self._lag + self._lent_now / self._rate + self._frame_seconds
 
     def _arm(self) -> None:
         """Have the timer wake in time. One that wakes too early is left alone: it looks again by itself, and that is
@@ -318,10 +380,14 @@ class Track:
 
     def _next_wake(self) -> float | None:
         times = []
+        source = self._source
         if self._stop_at is not None:
             times.append(min(self._stop_at, self._heard + QUIET))
-        elif self._source is not None:
-            times.append(self._silence_due())
-        if self._source is not None and (deadline := self._source.jitter.deadline) is not None:
-            times.append(deadline)
+        if source is not None:
+            if (deadline := source.jitter.deadline) is not None:
+                times.append(deadline)
+            elif self._stop_at is None:
+                times.append(self._silence_due())  # not while audio waits behind a hole
+            if (pressed := source.keypad.deadline) is not None:
+                times.append(pressed)
         return min(times, default=None)

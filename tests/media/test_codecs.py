@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from media.codecs import CODECS, Codec, Voice, find, opus_samples
+from media.codecs import CODECS, Codec, find, opus_samples
+from media.voice import Voice
 from tests.media.caller import RATE, opus_packets, tone
 
 

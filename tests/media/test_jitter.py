@@ -7,10 +7,18 @@ from media.jitter import KEPT, LONGEST_WAIT, MAX_DROPOUT, SHORTEST_WAIT, JitterB
 from media.rtp import Gap, Packet
 
 PTIME = 960
+RATE = 48_000
 
 
 def packet(seq: int, *, timestamp: int | None = None, samples: int = PTIME) -> Packet:
-    return Packet(seq, seq * PTIME if timestamp is None else timestamp, b"x" if samples else b"", samples)
+    return Packet(
+        seq,
+        seq * PTIME if timestamp is None else timestamp,
+        b"x" if samples else b"",
+        samples,
+        111,
+        RATE if samples else 0,
+    )
 
 
 def play(buffer: JitterBuffer, seqs: list[int], now: float = 0.0) -> list[Packet | Gap]:
@@ -40,7 +48,7 @@ def test_a_hole_waits_then_is_named() -> None:
     assert deadline is not None
     assert SHORTEST_WAIT <= deadline <= LONGEST_WAIT
     assert buffer.pop(deadline - 0.001) == []
-    assert buffer.pop(deadline) == [Gap(PTIME, lost=True), packet(2), packet(3)]
+    assert buffer.pop(deadline) == [Gap(PTIME, RATE, lost=True), packet(2), packet(3)]
     assert buffer.counts.lost == 1
     assert buffer.deadline is None
 
@@ -70,14 +78,14 @@ def test_a_jump_of_the_clock_alone_is_silence() -> None:
     buffer = JitterBuffer()
     play(buffer, [0])
     buffer.put(packet(1, timestamp=PTIME + 4_800), 0.4)
-    assert buffer.pop(0.4) == [Gap(4_800, lost=False), packet(1, timestamp=PTIME + 4_800)]
+    assert buffer.pop(0.4) == [Gap(4_800, RATE, lost=False), packet(1, timestamp=PTIME + 4_800)]
 
 
 def test_of_a_hole_in_a_silence_only_the_missing_packet_is_lost() -> None:
     buffer = JitterBuffer()
     play(buffer, [0])
     buffer.put(packet(2, timestamp=20 * PTIME), 0.4)
-    assert buffer.pop(1.0)[:2] == [Gap(PTIME, lost=True), Gap(18 * PTIME, lost=False)]
+    assert buffer.pop(1.0)[:2] == [Gap(PTIME, RATE, lost=True), Gap(18 * PTIME, RATE, lost=False)]
 
 
 def test_a_packet_without_audio_takes_its_place_and_no_time() -> None:
@@ -197,7 +205,7 @@ def test_nothing_waits_longer_than_the_longest_wait(arrivals: list[tuple[float, 
 def test_hostile_counters_stay_bounded_and_never_raise(hostile: list[tuple[int, int, int]]) -> None:
     buffer = JitterBuffer()
     for index, (seq, timestamp, samples) in enumerate(hostile):
-        buffer.put(Packet(seq, timestamp, b"x", samples), index * 0.001)
+        buffer.put(Packet(seq, timestamp, b"x", samples, 111, RATE), index * 0.001)
         buffer.pop(index * 0.001)
     buffer.flush()
     assert buffer.deadline is None
