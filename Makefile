@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint types unit web-test e2e bench format clean
+.PHONY: run test lint types unit web-test e2e bench bench-media format clean
 
 run: $(VENV)/.runtime  ## install what is needed and serve on http://127.0.0.1:8080
 	@exec $(BIN)/offhook serve --engine $(ENGINE)
@@ -33,12 +33,18 @@ e2e: $(VENV)/.dev chromium  ## the page in a real browser
 bench: $(VENV)/.dev  ## the figures in bench/README.md, on this machine
 	$(BIN)/python -m bench
 
+PEERS := .venv-peers
+bench-media: $(VENV)/.dev $(PEERS)/fastrtc/.installed $(PEERS)/pipecat/.installed $(PEERS)/plot/.installed
+bench-media:  ## the receive path beside stock aiortc, FastRTC and Pipecat; ARGS="--only latency" for a part of it
+	$(BIN)/python -m bench.media $(ARGS)
+	$(PEERS)/plot/bin/python bench/media/plot.py
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -54,6 +60,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing the development packages into $(VENV) ..."
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.runtime
+
+$(PEERS)/%/.installed: bench/media/peers/%.txt
+	@echo "Installing what $< lists into $(PEERS)/$* ..."
+	@$(PYTHON) -m venv --clear $(PEERS)/$*
+	@$(PEERS)/$*/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "The tests of the page need Node.js 20 or later with npm."; exit 1; }

@@ -5,7 +5,6 @@ import sys
 
 MEASUREMENTS = (
     ("calls", "-n", "200"),
-    ("receive_cost",),
     ("moonshine", "latency"),
     ("moonshine", "load"),
     ("fuzz_sdp", "20000"),
