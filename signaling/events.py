@@ -18,7 +18,7 @@ SessionEvent = EngineEvent | MediaEvent | Ended
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event in a session's log. `latency`: for a Word, the seconds from hearing its start to telling it."""
+    """One event in a session's log. `latency`: for a Word, the seconds from speaking its start to telling it."""
 
     seq: int
     event: SessionEvent

@@ -93,8 +93,9 @@ class Tally:
     def update(self, figures: Mapping[str, float]) -> None:
         """The transport's figures are now these."""
         for name, figure in figures.items():
-            self._metrics.count(name, figure - self._before.get(name, 0))
-            self._before[name] = figure
+            before = self._before.get(name, 0)
+            self._metrics.count(name, figure - before)
+            self._before[name] = max(before, figure)  # a repair may be taken back, when the packet comes after all
 
 
 class _EngineCollector(Collector):

@@ -47,9 +47,14 @@ const SENTENCES = {
 /** @type {Record<string, string>} */
 const ENDINGS = {
   idle: 'No sound came for a while, so the call has ended. Press Start to go on.',
+  no_speech: 'Nobody has spoken for a while, so the call has ended. Press Start to go on.',
   max_session: 'The call reached the longest time the server allows. Press Start to go on.',
   closed: 'The server has ended the call. Press Start to go on.',
 };
+
+/** The least mean opinion score for each word, as ITU-T G.107 annex B has them. @type {[number, string][]} */
+const LINES = [[4.03, 'Good'], [3.6, 'Fair'], [2.58, 'Poor']];
+const WORST = /** @type {const} */ ([0, 'Bad']);
 
 /**
  * What to tell the person.
@@ -69,6 +74,22 @@ export function sentence(failure, { retrying = false } = {}) {
  */
 export function ending(reason) {
   return Object.hasOwn(ENDINGS, reason) ? ENDINGS[reason] : '';
+}
+
+/**
+ * How good the line is, in words: `Good line`, or `Fair line, 5 % lost and repaired`.
+ * @param {{mos: number, loss: number, repaired: number}} quality What the server measured.
+ */
+export function line({ mos, loss, repaired }) {
+  const [, word] = LINES.find(([least]) => mos >= least) ?? WORST;
+  const lost = Math.round(loss * 100);
+  return lost ? `${word} line, ${lost} % lost${mended(repaired / loss)}` : `${word} line`;
+}
+
+/** @param {number} part How much of what was lost is whole again. */
+function mended(part) {
+  if (part > 0.95) return ' and repaired';
+  return part > 0.5 ? ' and mostly repaired' : '';
 }
 
 /** @param {Failure} failure */

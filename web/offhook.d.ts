@@ -47,6 +47,26 @@ export interface ClientError {
   fatal: boolean;
 }
 
+/** Fractions are of the packets sent; times are seconds. */
+export interface Quality {
+  seq: number;
+  /** Lost on the way, before any repair. */
+  loss: number;
+  /** Lost, and whole again from what later packets repeat. */
+  repaired: number;
+  /** Came when their place had been given up. */
+  late: number;
+  /** Came out of order, and in time. */
+  reordered: number;
+  /** Sound that was made up in place of what was lost. */
+  concealed: number;
+  jitter: number;
+  /** Null while unknown. */
+  round_trip: number | null;
+  /** What people would think of the line: 1 (bad) to 4.5. */
+  mos: number;
+}
+
 export interface ClientEvents {
   state: CustomEvent<{ state: ClientState }>;
   word: CustomEvent<{ text: string; start: number; latency?: number; seq: number }>;
@@ -56,6 +76,8 @@ export interface ClientEvents {
   /** A key was pressed, by `dial` or by another telephone behind this call. */
   digit: CustomEvent<{ digit: string; at: number; duration: number; seq: number }>;
   mark: CustomEvent<{ id: number; seq: number }>;
+  /** How the line was in the last two seconds, by what the server received. */
+  quality: CustomEvent<Quality>;
   /** 20 times a second while the microphone is open: 0 (silence) to 1. */
   level: CustomEvent<{ level: number }>;
   /** Every 2 s while live; null while unknown. */

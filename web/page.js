@@ -1,6 +1,7 @@
 /** The page: what the client tells goes into the document, what a person does goes to the client. DOM only. */
 
 import { Keypad } from './keypad.js';
+import { line } from './messages.js';
 import { ending, OffhookClient, RAW, VOICE } from './offhook.js';
 import { TranscriptView } from './render.js';
 
@@ -39,11 +40,13 @@ const keypad = new Keypad(
   (pressed) => client.dial(pressed),
 );
 const view = new TranscriptView(byId('transcript'));
+let lineNow = ''; // how good it is, in words
 
 client.addEventListener('state', ({ detail }) => showState(detail.state));
 client.addEventListener('transcript', showTranscript);
 client.addEventListener('level', ({ detail }) => showLevel(detail.level));
 client.addEventListener('stats', ({ detail }) => showFigures(detail));
+client.addEventListener('quality', ({ detail }) => (lineNow = line(detail)));
 client.addEventListener('error', ({ detail }) => showError(detail));
 client.addEventListener('closing', ({ detail }) => showClosing(detail.in));
 client.addEventListener('ended', ({ detail }) => showEnding(detail.reason));
@@ -106,6 +109,7 @@ function showState(state) {
   if (!active) keypad.show(false);
   showStatus();
   if (state === 'live') say('');
+  else lineNow = '';
   if (!active) showLevel(0);
 }
 
@@ -142,6 +146,7 @@ function showLevel(level) {
 /** @param {{roundTrip: number | null, wordLatency: number | null}} figures Seconds. */
 function showFigures({ roundTrip, wordLatency }) {
   const parts = [
+    lineNow,
     roundTrip === null ? '' : `Round trip ${Math.round(roundTrip * 1000)} ms`,
     wordLatency === null ? '' : `Words after ${wordLatency.toFixed(1)} s`,
   ];

@@ -10,7 +10,7 @@
  * @property {string} text
  * @property {number} start Seconds of this transcript.
  * @property {number | null} stop Null until the recognizer has told it.
- * @property {number | null} latency Seconds from hearing the start of the word to sending it.
+ * @property {number | null} latency Seconds from speaking the start of the word to sending it.
  *
  * @typedef {object} Missed Sound that never reached the recognizer.
  * @property {number} start

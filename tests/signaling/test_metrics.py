@@ -64,6 +64,14 @@ def test_what_transports_count_is_added_up_over_all_of_them() -> None:
     assert read(metrics, "offhook_closes_abandoned_total") == 2
 
 
+def test_a_figure_that_falls_back_is_not_counted_again() -> None:
+    metrics = Metrics()
+    tally = Tally(metrics)
+    for repaired in (5, 4, 6):
+        tally.update({"repaired": repaired})
+    assert read(metrics, "offhook_packets_total", kind="repaired") == 6
+
+
 async def test_the_engine_and_the_live_sessions_are_asked_when_the_figures_are() -> None:
     metrics, engine, live = Metrics(), load(EngineConfig("scripted", capacity=3)), 0
     metrics.watch(engine, lambda: live)

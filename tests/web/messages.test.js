@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { ending, sentence } from '../../web/messages.js';
+import { ending, line, sentence } from '../../web/messages.js';
 
 const CODES = `microphone_refused microphone_missing microphone_busy microphone_lost microphone_failed insecure_origin
   unsupported busy drain draining too_many_requests engine_down internal slow_reader unknown_session connection_lost lost
@@ -46,5 +46,14 @@ test('an ending that the person chose needs no sentence', () => {
 });
 
 test('an ending that the server chose has one', () => {
-  for (const reason of ['idle', 'max_session', 'closed']) assert.match(ending(reason), /\. Press Start to go on\.$/);
+  for (const reason of ['idle', 'no_speech', 'max_session', 'closed']) assert.match(ending(reason), /\. Press Start to go on\.$/);
+});
+
+test('a line is told in words', () => {
+  assert.equal(line({ mos: 4.41, loss: 0, repaired: 0 }), 'Good line');
+  assert.equal(line({ mos: 4.41, loss: 0.004, repaired: 0 }), 'Good line');
+  assert.equal(line({ mos: 4.4, loss: 0.05, repaired: 0.05 }), 'Good line, 5 % lost and repaired');
+  assert.equal(line({ mos: 4.0, loss: 0.2, repaired: 0.15 }), 'Fair line, 20 % lost and mostly repaired');
+  assert.equal(line({ mos: 3.4, loss: 0.1, repaired: 0 }), 'Poor line, 10 % lost');
+  assert.equal(line({ mos: 1, loss: 1, repaired: 0 }), 'Bad line, 100 % lost');
 });
