@@ -31,7 +31,7 @@ SILENCE_LAG = 0.040  # how far the wall clock's silence stays behind: the first 
 SILENCE_LAG_PACKETS = 2  # or later where packets are long, of which so many may still be under way
 LONGEST_FILL = 5.0  # seconds that a hole may add; a silence that is longer was none, and the clock is re-based
 LONGEST_DEBT = 1.0  # seconds of supplied silence that later audio may still be shortened by
-HUSHED = 0.01  # full scale is 1: audio below it is quiet enough to be left out instead
+FAINT = 0.01  # full scale is 1: audio below it is quiet enough to be left out instead
 TOLD_LOSS = 0.100  # seconds of lost audio from which on it is told as missed; shorter ones are concealed well enough
 QUIET = 0.200  # seconds without a packet after which a caller who has finished has sent everything
 LONGEST_DRAIN = 1.0
@@ -95,7 +95,7 @@ class Track:
         self._wrote = 0.0  # and when audio was written last,
         self._lag = SILENCE_LAG  # after which it is missed
         self._lent = 0  # samples of silence that the wall clock supplied and nothing has taken off yet
-        self._lent_now = 0  # those since audio was written last
+        self._hushed = 0  # samples of any silence since audio was written last
         self._stop_at: float | None = None  # when a drain ends at the latest
         self._timer: Timer | None = None
         self._wake_at = 0.0
@@ -246,14 +246,14 @@ class Track:
         taken = self._settle(source, packet, pcm) if self._lent else 0
         self._push(source, pcm[taken:], packet.timestamp + taken * packet.rate // self._rate)
         source.end, source.written = packet.timestamp + packet.samples, self._framer.written
-        self._wrote, self._lent_now = now, 0
+        self._wrote, self._hushed = now, 0
         self._lag = max(SILENCE_LAG, SILENCE_LAG_PACKETS * packet.samples / packet.rate)
 
     def _settle(self, source: Source, packet: Packet, pcm: PCM) -> int:
         """Supplied silence that is still owed once audio is back was none of the sender's. Of a little of it, leave out
         as much as is quiet here, in samples; forgive the rest, and all of it when the clock has started anew."""
         self._lent = min(self._lent, int(LONGEST_DEBT * self._rate)) if source.continues(packet) else 0
-        if not self._lent or np.abs(pcm).max(initial=0.0) >= HUSHED:
+        if not self._lent or np.abs(pcm).max(initial=0.0) >= FAINT:
             return 0
         taken = min(self._lent, pcm.size)
         self._lent -= taken
@@ -270,7 +270,7 @@ class Track:
         begin = source.end + taken * gap.rate // self._rate
         if gap.lost:
             pcm = self._stand_in(voice, min(wanted, int(LONGEST_FILL * self._rate)), following)
-            self._wrote, self._lent_now = now, 0
+            self._wrote, self._hushed = now, 0
         else:
             pcm = self._pause(voice, wanted)
         self._push(source, pcm, begin)
@@ -296,6 +296,7 @@ class Track:
         if wanted > LONGEST_FILL * self._rate:
             self._lent = wanted = 0
         self._silent += wanted
+        self._hushed += wanted
         return np.zeros(wanted, np.float32)
 
     def _press(self, source: Source, packet: Packet, now: float) -> None:
@@ -362,10 +363,10 @@ class Track:
             self._queue.put(frame)
         self._silent += self._silence.size
         self._lent += self._silence.size
-        self._lent_now += self._silence.size
+        self._hushed += self._silence.size
 
     def _silence_due(self) -> float:
-        return self._wrote + self._lag + self._lent_now / self._rate + self._frame_seconds
+        return self._wrote + self._lag + self._hushed / self._rate + self._frame_seconds
 
     def _arm(self) -> None:
         """Have the timer wake in time. One that wakes too early is left alone: it looks again by itself, and that is
