@@ -12,6 +12,8 @@ from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessi
 from aiortc.mediastreams import MediaStreamTrack
 from aiortc.sdp import candidate_from_sdp
 
+from media import compat
+
 RATE = 48_000  # Hz, as Opus has it
 FRAME = 960  # samples: 20 ms
 
@@ -61,6 +63,8 @@ class Caller:
         self._connection.addTrack(track)
         self._messages: asyncio.Queue[str | None] = asyncio.Queue()
         self._channel: RTCDataChannel = self._connection.createDataChannel(label)
+        assert self._connection.sctp is not None
+        compat.mend_association(self._connection.sctp)
         self.opened = asyncio.Event()  # the channel, so that `send` may be used
         self._channel.on("open", self.opened.set)
         self._channel.on("message", self._messages.put_nowait)

@@ -6,7 +6,8 @@ either fails there and not in a call. What each does, why, and when it can go:
 
 - `open_connection`: one peer connection on one transport, with no servers but ours. All of it is public API.
 - `Gathering`: UDP ports from a range, chosen addresses, loopback; host candidates at once and those of servers
-  later. aioice binds port 0 and waits up to 5 s for servers. Until aioice offers both (aioice#47, PR 112).
+  later. aioice binds port 0 and waits up to 5 s for servers. Until aioice offers both (aioice#47, PR 112). With a bent
+  network (media/relay.py) the sockets are behind relays.
 - `GuardedProtocol`: a socket that takes datagrams only from who has proven to be the caller. aiortc ends a call at an
   empty datagram or one over 2 KiB, and aioice keeps without bound what comes before a call is connected, from anybody,
   and every address from which the caller asks.
@@ -18,6 +19,8 @@ either fails there and not in a call. What each does, why, and when it can go:
 - `answer_codecs`: payload types and parameters as the offer has them; aiortc's table knows fewer.
 - `guard_association`: what an SCTP packet says of its own lengths is checked before aiortc believes it, and what it
   keeps is bounded. Until aiortc's reader ends, and survives, on any input.
+- `mend_association`: data channels over a network that loses. aiortc waits 1 to 3 s before it sends again, and its INIT
+  is not taken a second time. Until aiortc's timers can be set and its INIT has no tag.
 - `guard_channels`: limits on data channels that aiortc does not enforce on receipt.
 - `sever`: give back the sockets of a connection whose close does not return.
 """
@@ -40,12 +43,15 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpparameters import ParametersDict, RTCRtpCodecParameters, RTCRtpReceiveParameters
 from aiortc.rtcsctptransport import (
     DATA_CHANNEL_OPEN,
+    SCTP_RTO_INITIAL,
     WEBRTC_DCEP,
     Chunk,
     DataChunk,
     ForwardTsnChunk,
+    InitChunk,
     RTCSctpTransport,
     SackChunk,
+    serialize_packet,
 )
 
 from media import sctp as sctp_packets
@@ -54,6 +60,7 @@ from media.descriptors import scarce
 from media.errors import NoPort
 from media.ice import IceServer, Sockets
 from media.reception import Reception
+from media.relay import Carried, Network, Relay, total
 from media.rtcp import SenderReport, sender_reports
 from media.rtp import Arrival, parse
 
@@ -66,6 +73,11 @@ MOST_SENDERS = 8  # SSRCs that are remembered at once: more than 31 do not fit a
 SMOOTHING = 1 / 4  # what a new round trip counts against those before: there is one every five seconds
 RECEIVE_BUFFER = 256 * 1024  # bytes the kernel keeps for a socket while the event loop is busy
 DESCRIPTORS_KEPT = 16  # that calls leave free: for a caller to be told that all lines are busy, and for /health
+
+# Seconds before a chunk counts as lost: at first, and at least once the round trip is known. RFC 9260 says 1 and 1, for
+# the internet of files; words are late by then. These are libwebrtc's, above the 0.2 s that an answer may be held back.
+FIRST_RETRANSMISSION = 0.5
+SOONEST_RETRANSMISSION = 0.4
 
 OPUS_PARAMETERS: ParametersDict = {"minptime": 10, "useinbandfec": 1}  # RFC 7587 section 6.1: send us redundancy
 
@@ -150,7 +162,8 @@ class Gathering:
     """Gathers one connection's candidates, in place of aioice's own way.
 
     `told` hears of every candidate as text (`candidate:…`), host candidates before `gather` returns, and of None once
-    no more will come; `done` is set then.
+    no more will come; `done` is set then. With a bent network the candidates are its relays', and those of the caller
+    are not used: it is known from its own checks, or ICE would find a way around the relay.
     """
 
     def __init__(self, connection: aioice.Connection, sockets: Sockets, told: Callable[[str | None], None]) -> None:
@@ -159,10 +172,18 @@ class Gathering:
         self._sockets = sockets
         self._told = told
         self._asking: asyncio.Task[None] | None = None
+        self._relays: list[Relay] = []
         self._expected = connection._remote_candidates_expected
         hooked = cast(Any, connection)
         hooked.gather_candidates = self.gather
         hooked._remote_candidates_expected = self._more_expected
+        if sockets.network is not None:
+            hooked.add_remote_candidate = _ignore
+
+    @property
+    def carried(self) -> Carried | None:
+        """What a bent network did to the datagrams, or None where there is none."""
+        return total(self._relays) if self._sockets.network is not None else None
 
     async def gather(self) -> None:
         """Bind the sockets and tell of them; ask the servers in the background. Raises NoPort."""
@@ -176,7 +197,7 @@ class Gathering:
         if not connection._protocols:
             raise NoPort("no UDP port could be bound on any address")
         connection._local_candidates_end = True  # connect() may begin, whatever servers do
-        if connection.stun_server is None and connection.turn_server is None:
+        if self._sockets.network is not None or (connection.stun_server is None and connection.turn_server is None):
             self._finish()
         else:
             self._asking = asyncio.create_task(self._ask_servers())
@@ -204,8 +225,31 @@ class Gathering:
         return [*found, "127.0.0.1"] if self._sockets.loopback else found
 
     async def _bind(self, address: str) -> aioice.StunProtocol | None:
+        network, ports = self._sockets.network, self._sockets.port_choices()
+        if network is None:
+            return await self._listen(address, ports)
+        protocol = await self._listen(address, [0])
+        return protocol and self._put_behind(network, protocol, ports)
+
+    def _put_behind(
+        self, network: Network, protocol: "GuardedProtocol", ports: Iterable[int]
+    ) -> "GuardedProtocol | None":
+        candidate = protocol.local_candidate
+        for port in ports:
+            try:
+                relay = network.relay((candidate.host, port), (candidate.host, candidate.port))
+            except OSError:
+                continue
+            self._relays.append(relay)
+            protocol.relay = relay
+            protocol.local_candidate = _host_candidate(*relay.address)
+            return protocol
+        protocol.transport.abort()
+        return None
+
+    async def _listen(self, address: str, ports: Iterable[int]) -> "GuardedProtocol | None":
         loop = asyncio.get_running_loop()
-        for port in self._sockets.port_choices():
+        for port in ports:
             try:
                 transport, protocol = await loop.create_datagram_endpoint(
                     lambda: GuardedProtocol(self._connection), local_addr=(address, port)
@@ -277,9 +321,22 @@ class GuardedProtocol(aioice.StunProtocol):
     def __init__(self, receiver: aioice.Connection) -> None:
         super().__init__(receiver)
         self.refused = 0
+        self.relay: Relay | None = None  # what callers reach us through, on a bent network
         self.round_trips: dict[tuple[str, int], float] = {}  # seconds, smoothed, to each address that was checked
         self._clock = asyncio.get_running_loop().time
         self._proven: set[tuple[str, int]] = set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed, and so is the way to it."""
+        super().connection_lost(exc)
+        if self.relay is not None:
+            self.relay.close()
+
+    async def close(self) -> None:
+        """Close the socket; what was sent last is still carried."""
+        await super().close()
+        if self.relay is not None:
+            await self.relay.closed()
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         """What aioice's protocol does, for the datagrams that are acceptable."""
@@ -340,6 +397,10 @@ class GuardedProtocol(aioice.StunProtocol):
             pair.remote_addr == address and pair.state is aioice.CandidatePair.State.SUCCEEDED
             for pair in self.receiver._check_list
         )
+
+
+async def _ignore(candidate: AioiceCandidate | None) -> None:
+    """A caller's candidate, on a network that has only the one way."""
 
 
 def _stun(data: bytes) -> stun.Message | None:
@@ -614,6 +675,42 @@ def _is_near(sctp: RTCSctpTransport, chunk: DataChunk) -> bool:
     received = sctp._last_received_tsn
     ahead = (chunk.tsn - received) % 2**32 if received is not None else MOST_AHEAD + 1
     return ahead <= MOST_AHEAD or ahead >= 2**31
+
+
+def mend_association(sctp: RTCSctpTransport) -> None:
+    """Before data channels begin: let them survive a network that loses, doubles and delays.
+
+    A chunk counts as lost as soon as browsers take it for lost. What begins the association is sent again ever less
+    often, since the other side's DTLS may not have ended yet, and aiortc gives up after eight times. An INIT that is
+    sent again carries no tag (RFC 9260 section 8.5.1), or the other side would refuse it for good; one that comes again
+    resets nothing (section 5.2.2).
+    """
+    inside = cast(Any, sctp)
+    send_chunk, receive_chunk = sctp._send_chunk, sctp._receive_chunk
+    update_rto, t1_expired = sctp._update_rto, sctp._t1_expired
+
+    async def send(chunk: Chunk) -> None:
+        if isinstance(chunk, InitChunk):
+            await sctp.transport._send_data(serialize_packet(inside._local_port, inside._remote_port, 0, chunk))
+        else:
+            await send_chunk(chunk)
+
+    async def receive(chunk: Chunk) -> None:
+        established = inside._association_state is RTCSctpTransport.State.ESTABLISHED
+        if not (established and isinstance(chunk, InitChunk)):
+            await receive_chunk(chunk)
+
+    def update(round_trip: float) -> None:
+        update_rto(round_trip)
+        inside._rto = max(SOONEST_RETRANSMISSION, inside._srtt + 4 * inside._rttvar)
+
+    def expired() -> None:
+        inside._rto = min(2 * inside._rto, SCTP_RTO_INITIAL)
+        t1_expired()
+
+    inside._rto = FIRST_RETRANSMISSION
+    inside._send_chunk, inside._receive_chunk = send, receive
+    inside._update_rto, inside._t1_expired = update, expired
 
 
 def watch_acknowledged(sctp: RTCSctpTransport, on_progress: Callable[[], None]) -> None:

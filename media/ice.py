@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from media.errors import BadServer
+from media.relay import Network
 
 CREDENTIAL_LIFE = 600  # seconds that a client has to begin to use TURN credentials
 
@@ -25,6 +26,7 @@ class Sockets:
     addresses: tuple[str, ...] = ()
     loopback: bool = False  # 127.0.0.1 too, and callers' own loopback candidates are used
     public_address: str = ""  # told instead of our own, where a router forwards the ports unchanged
+    network: Network | None = None  # a bent one, that everything has to go through; no servers are asked then
 
     def port_choices(self) -> Iterable[int]:
         """Every allowed port once, from a place chosen by chance, so that calls do not contend for the same one."""

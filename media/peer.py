@@ -15,6 +15,7 @@ from media.errors import BadCandidate, NeverConnected
 from media.frames import FrameQueue
 from media.ice import IceServer, Sockets
 from media.quality import Meter
+from media.relay import Carried
 from media.rtcp import SenderReport
 from media.rtp import Arrival
 from media.sdp import LONGEST_MESSAGE, MOST_CANDIDATES, Offer, check_offer
@@ -220,6 +221,11 @@ class Peer:
         open_sockets = compat.refused(compat.ice_connection(self._transceiver)) if self._transceiver is not None else 0
         return max(self._refused, open_sockets)
 
+    @property
+    def carried(self) -> Carried | None:
+        """What a bent network (`Sockets.network`) did to the call's datagrams; None without one."""
+        return self._gathering.carried if self._gathering is not None else None
+
     # The end
 
     async def finish(self) -> None:
@@ -255,6 +261,7 @@ class Peer:
         compat.answer_codecs(transceiver, offer.formats)
         if connection.sctp is not None:
             compat.guard_channels(connection.sctp, most=MOST_CHANNELS, longest=LONGEST_MESSAGE)
+            compat.mend_association(connection.sctp)
             compat.watch_acknowledged(connection.sctp, self._channel.progress)
         await connection.setLocalDescription(await connection.createAnswer())
 

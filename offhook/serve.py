@@ -14,6 +14,7 @@ from engine import load
 from engine.base import Engine
 from engine.errors import EngineError
 from engine.process import ProcessEngine
+from media.impair import PRESETS
 from offhook import settings
 from offhook.reload import run_reloading
 from signaling.app import SWITCHBOARD, create_app
@@ -64,6 +65,8 @@ async def serve(config: Config) -> int:
         try:
             await listen(runner, config)
             tell(greeting(config, runner, engine))
+            if config.impair:
+                tell(f"THE NETWORK IS BENT for every call (--impair {config.impair}): {PRESETS[config.impair].about}.")
             await signals.first.wait()
             tell("Ending: live calls get their last words (once more to end at once).")
             drained = within(config.drain_timeout + DRAIN_MARGIN, app[SWITCHBOARD].drain())

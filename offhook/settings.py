@@ -12,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """An option for every setting; one that is not given leaves the environment's word."""
     for item in fields(Config):
         text = f"{item.metadata['help']} [{' or '.join(item.metadata['environment'])}; default: {shown(item.default)}]"
+        text = text.replace("%", "%%")  # argparse would take it for a format
         if isinstance(item.default, bool):
             parser.add_argument(option(item.name), action=argparse.BooleanOptionalAction, default=None, help=text)
         else:

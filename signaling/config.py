@@ -16,6 +16,7 @@ from engine import ENGINES
 from engine.base import EngineConfig
 from media.errors import BadServer
 from media.ice import IceServer, parse_server
+from media.impair import PRESETS
 
 KEY_CHARACTERS = re.compile(r"[A-Za-z0-9._~-]{8,}")  # what also fits a WebSocket subprotocol (RFC 9110 token)
 
@@ -67,9 +68,18 @@ class Config:
     )
     public_address: str = setting("", "the address that callers see, behind a 1:1 NAT", "OFFHOOK_PUBLIC_ADDRESS")
     udp_ports: str = setting("", "UDP ports for media, FIRST-LAST; empty takes any", "OFFHOOK_UDP_PORTS")
+    impair: str = setting(
+        "",
+        "put every call behind a bad network, for demonstrations and tests; both ways, in UDP packets: "
+        f"{'; '.join(f'{name} ({preset.about})' for name, preset in PRESETS.items())}",
+        "OFFHOOK_IMPAIR",
+    )
 
     idle_timeout: float = setting(
         30.0, "a call without packets ends after this", "OFFHOOK_IDLE_TIMEOUT", "IDLE_AUDIO_TIMEOUT_SECONDS"
+    )
+    speech_timeout: float = setting(
+        0.0, "a call without words ends after this, whatever it sends; 0 is no limit", "OFFHOOK_SPEECH_TIMEOUT"
     )
     max_session: float = setting(
         3600.0, "the longest call; announced a minute before", "OFFHOOK_MAX_SESSION", "MAX_SESSION_SECONDS"
@@ -78,9 +88,6 @@ class Config:
     connect_timeout: float = setting(15.0, "a call must be connected within this", "OFFHOOK_CONNECT_TIMEOUT")
     drain_timeout: float = setting(20.0, "at the end, callers get this for their last words", "OFFHOOK_DRAIN_TIMEOUT")
     log_level: str = setting("info", "debug, info, warning or error", "OFFHOOK_LOG_LEVEL")
-    speech_timeout: float = setting(
-        0.0, "a call without words ends after this, whatever it sends; 0 is no limit", "OFFHOOK_SPEECH_TIMEOUT"
-    )
 
     def __post_init__(self) -> None:
         for check in (self._check_engine, self._check_ranges, self._check_keys, self._check_network):
@@ -119,6 +126,8 @@ class Config:
     def _check_network(self) -> None:
         self.udp_port_range()
         self.ice()
+        if self.impair and self.impair not in PRESETS:
+            raise ConfigError(f"there is no network {self.impair!r}: set --impair to {', '.join(PRESETS)}")
         for name, value in (
             ("public-address", self.public_address),
             *(("trusted-proxies", p) for p in self.trusted_proxies),

@@ -39,6 +39,7 @@ SHELLS = {
     "media/caller.py",
     "media/compat.py",
     "media/peer.py",
+    "media/relay.py",
     "media/track.py",
     "signaling/http.py",
     "signaling/session.py",

@@ -10,7 +10,9 @@ from engine.base import FRAME_SAMPLES, SAMPLE_RATE
 from media.errors import SlowReader
 from media.frames import Frame
 from media.ice import IceServer, Sockets
+from media.impair import PRESETS
 from media.peer import Peer, PeerSettings
+from media.relay import Network
 from signaling.commands import Audio, Finish
 from signaling.config import Config
 from signaling.dialects.base import Message
@@ -31,7 +33,11 @@ class Peers:
         self._servers = config.ice()
         self._unix_time = unix_time
         self._connect_timeout = config.connect_timeout
-        self._sockets = Sockets(ports=config.udp_port_range(), public_address=config.public_address)
+        self._sockets = Sockets(
+            ports=config.udp_port_range(),
+            public_address=config.public_address,
+            network=Network(PRESETS[config.impair]) if config.impair else None,
+        )
 
     def new(self) -> Peer:
         """A peer that brings audio as the engines want it."""
@@ -66,7 +72,10 @@ class PeerTransport(Transport):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        counted = {**dataclasses.asdict(self._peer.stats), "abandoned": int(self._peer.abandoned)}
+        peer = self._peer
+        counted = {**dataclasses.asdict(peer.stats), "refused": peer.refused, "abandoned": int(peer.abandoned)}
+        if carried := peer.carried:
+            counted |= {f"network_{name}": number for name, number in dataclasses.asdict(carried).items()}
         return counted
 
     async def items(self) -> AsyncGenerator[Item, None]:
