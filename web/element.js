@@ -1,9 +1,9 @@
 /**
  * <offhook-transcript src="https://voice.example" token="…">: a Start button and the words, for a page of any origin.
  *
- * Parts for styling: button, transcript, utterance, time, words, digit, tail, status, message. It passes on the events of
- * its client (`state`, `word`, `pause`, `digit`, `error`, `ended` …), which do not bubble. `src` left out: where this
- * module is from.
+ * Parts for styling: button, transcript, utterance, time, words, digit, tail, status, message. It passes on the events
+ * of its client (`state`, `word`, `pause`, `digit`, `error`, `ended` …), which do not bubble. `src` left out: where
+ * this module is from.
  */
 
 import { ending, OffhookClient } from './offhook.js';

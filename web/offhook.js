@@ -25,6 +25,7 @@ export { RAW, VOICE } from './microphone.js';
 const LEVEL_EVERY = 50; // milliseconds
 const STATS_EVERY = 2000; // milliseconds
 const LATENCIES = 20; // words whose median is shown
+const OPEN = 1; // a socket's readyState
 const GOODBYE = 1000; // close codes: the normal one, and one of ours that leaves the session held
 const BACK_SOON = 4000;
 const KEY = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/; // what a WebSocket subprotocol may hold (RFC 6455, section 4.1)
@@ -285,7 +286,7 @@ export class OffhookClient extends EventTarget {
   #perform(action) {
     switch (action.do) {
       case 'connect': return this.#connect();
-      case 'send': return this.#socket?.send(JSON.stringify(action.message));
+      case 'send': return this.#send(action.message);
       case 'resume': return this.#resume(action.session, action.token);
       case 'negotiate': return this.#negotiate(action.iceServers);
       case 'accept': return void this.#accept(action.sdp);
@@ -316,6 +317,11 @@ export class OffhookClient extends EventTarget {
     this.#socket = socket;
   }
 
+  /** @param {Record<string, unknown>} message Dropped while the socket is not open; a goodbye may come that early. */
+  #send(message) {
+    if (this.#socket?.readyState === OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
   /** @param {number} code */
   #disconnect(code) {
     if (!this.#socket) return;
@@ -329,7 +335,7 @@ export class OffhookClient extends EventTarget {
    * @param {string} token
    */
   #resume(session, token) {
-    this.#socket?.send(JSON.stringify({ type: 'resume', session, token, seq: this.transcript.seq }));
+    this.#send({ type: 'resume', session, token, seq: this.transcript.seq });
   }
 
   /** @param {RTCIceServer[]} iceServers */

@@ -110,7 +110,7 @@ function word({ text, start }) {
 
 /** @param {import('./transcript.js').Digit} pressed */
 function key({ digit, start }) {
-  const cap = element('kbd', 'digit', { 'data-start': start.toFixed(3), title: 'pressed on the keypad', part: 'digit' });
+  const cap = element('kbd', 'digit', { 'data-start': start.toFixed(3), title: 'a key was pressed', part: 'digit' });
   cap.textContent = digit;
   return cap;
 }

@@ -7,6 +7,7 @@ export class FakeSocket {
   sent = [];
   /** @type {number | null} */
   closed = null;
+  readyState = 0;
   onopen = () => {};
   onmessage = (/** @type {{data: string}} */ _event) => {};
   onclose = (/** @type {{code: number}} */ _event) => {};
@@ -23,7 +24,13 @@ export class FakeSocket {
 
   /** @param {string} text */
   send(text) {
+    if (this.readyState === 0) throw new DOMException('Still in CONNECTING state.', 'InvalidStateError');
     this.sent.push(JSON.parse(text));
+  }
+
+  opens() {
+    this.readyState = 1;
+    this.onopen();
   }
 
   /** @param {number} code */
@@ -38,7 +45,7 @@ export class FakeSocket {
 
   /** The server greets. @param {string} session */
   greets(session, token = `token of ${session}`) {
-    this.onopen();
+    this.opens();
     this.says({ type: 'ready', session, resume_token: token, ice_servers: [] });
   }
 }

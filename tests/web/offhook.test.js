@@ -212,6 +212,13 @@ test('after a restart of the server a new session goes on under the same transcr
   assert.equal(client.transcript.text({ times: true }), '[0:01] before\n[0:30] after');
 });
 
+test('a call that is stopped before its socket is open ends', async () => {
+  const { client } = setUp();
+  await client.start();
+  await client.stop();
+  assert.deepEqual([client.state, socket().sent, socket().closed], ['ended', [], 1000]);
+});
+
 test('a path that failed is restarted over the same socket', async () => {
   await setUpLive();
   peer().becomes('failed');
@@ -265,7 +272,7 @@ test('an old peer that closes late disturbs nobody', async () => {
 test('a full house is told with the wait and tried again by itself', async () => {
   const { client, timers, all } = setUp();
   await client.start();
-  socket().onopen();
+  socket().opens();
   socket().says({ type: 'error', code: 'busy', message: 'All lines are busy', retry_after: 7 });
   assert.deepEqual([client.state, all('error')[0].retryAfter, timers.timer?.after], ['waiting', 7, 7000]);
   assert.match(all('error')[0].message, /busy.*7 seconds/);
@@ -347,7 +354,8 @@ test('flush, clear and mark go over the channel, and say when there is none', as
 
 test('keys are pressed after those that are still being pressed', async () => {
   const { client } = await setUpLive();
-  assert.deepEqual([client.canDial, client.dial('12'), client.dial('#', { duration: 0.2, gap: 0.05 })], [true, true, true]);
+  const sent = [client.dial('12'), client.dial('#', { duration: 0.2, gap: 0.05 })];
+  assert.deepEqual([client.canDial, ...sent], [true, true, true]);
   assert.deepEqual([peer().dtmf.toneBuffer, peer().dtmf.times], ['12#', [200, 50]]);
 });
 
