@@ -184,7 +184,7 @@ class JitterBuffer:
         self._waiting[packet.seq] = packet, now
 
     def _count_again(self, seq: int) -> None:
-        """A packet that is here already came once more; or came at last, so that it was not lost when it was repaired."""
+        """A packet that is here already came once more; or it came at last, and was not lost when it was repaired."""
         if self._mended.pop(seq, None) is None:
             self.counts.duplicate += 1
         else:

@@ -31,7 +31,7 @@ class PyAVDecoder:
             # A decoder that has failed may stay failed (libopus ends for good at an empty packet): take a new one.
             self._context = _open(self._codec)
             raise Undecodable(str(error)) from error
-        parts = [self._resampler.push(np.frombuffer(memoryview(frame.planes[0]), np.int16, frame.samples)) for frame in frames]
+        parts = [self._resampled(frame) for frame in frames]
         pcm = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])
         self._last = pcm = fit(pcm, wanted)
         self._hidden = 0
@@ -50,6 +50,9 @@ class PyAVDecoder:
     def recover(self, payload: bytes, wanted: int) -> PCM | None:
         """Nothing."""
         return None
+
+    def _resampled(self, frame: av.AudioFrame) -> PCM:
+        return self._resampler.push(np.frombuffer(memoryview(frame.planes[0]), np.int16, frame.samples))
 
 
 def _open(codec: Codec) -> av.AudioCodecContext:

@@ -48,7 +48,7 @@ class Source:
     clock: SenderClock | None = None  # that of the last audio, once a report or audio came
     end: int | None = None  # the timestamp, at the voice's clock, up to which audio or what stands for it was written,
     written: int = 0  # and how many samples the track had by then
-    unreadable: int = 0  # digits that could not be read
+    unreadable: int = 0  # payloads that did not come as far as a decoder
     _spoken: int = -1  # the payload type of `voice`
     _voices: dict[int, Voice] = field(default_factory=dict)
     _seq: Widener = field(default_factory=lambda: Widener(16))
@@ -63,8 +63,10 @@ class Source:
         _, payload_type, number, timestamp, payload = arrival
         seq = self._seq.widen(number)
         codec = self.types.codecs.get(payload_type)
-        if codec is not None and (samples := codec.samples(payload)):
-            return Packet(seq, self._timestamp.widen(timestamp), payload, samples, payload_type, codec.clock_rate)
+        if codec is not None:
+            if samples := codec.samples(payload):
+                return Packet(seq, self._timestamp.widen(timestamp), payload, samples, payload_type, codec.clock_rate)
+            self.unreadable += bool(payload)  # one without a payload is padding
         # Beside audio, timestamps run on other clocks, and would carry the counting of wraps away with them.
         timestamp = self._timestamp.peek(timestamp)
         return Packet(seq, timestamp, payload, 0, payload_type, self.types.noise.get(payload_type, 0))

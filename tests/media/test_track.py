@@ -8,10 +8,11 @@ import pytest
 from media.events import Missed
 from media.frames import Frame
 from media.red import Block
+from media.rtcp import SenderReport
 from media.rtp import Arrival
 from media.track import LONGEST_DEBT, LONGEST_FILL
-from tests.media.caller import FRAME
-from tests.media.line import G722, PCMU, PTIME, RED, VOICE, Line, loudness
+from tests.media.caller import FRAME, RATE, opus_packets, tone
+from tests.media.line import G722, OPUS, PCMU, PTIME, RED, VOICE, Line, loudness
 from tests.media.redundancy import wrap
 
 
@@ -310,3 +311,208 @@ async def test_red_that_cannot_be_read_only_takes_its_place() -> None:
         line.hear_again(index)
     assert line.track.stats.lost == 0
     assert len(line.frames()) == 5
+
+
+# Senders
+
+
+async def test_no_packet_of_a_sender_who_takes_over_is_lost() -> None:
+    line = Line()
+    line.speak(range(4))
+    other = [Arrival(99, 111, 10 + index, 5 + index * PTIME, VOICE[index]) for index in range(4)]
+    line.track.receive(other[0])
+    line.hear(4)  # the old sender's last packet comes between
+    for arrival in other[1:]:
+        line.track.receive(arrival)
+    line.hear(5)  # and one that nobody waits for any more
+    assert len(line.frames()) == 2
+    stats = line.track.stats
+    assert (stats.received, stats.expected, stats.lost) == (9, 9, 0)
+
+
+async def test_after_a_silence_another_sender_is_followed_at_its_first_packet() -> None:
+    line = Line()
+    line.speak(range(4))
+    line.clock.advance(1.0)
+    line.track.receive(Arrival(99, 111, 10, 5, VOICE[0]))
+    assert line.track.stats.received == 5
+
+
+async def test_senders_who_shout_between_cost_neither_audio_nor_decoders() -> None:
+    line, alone = Line(), Line()
+    for index in range(300):
+        line.hear(index)
+        line.track.receive(Arrival(1_000 + index, 111, 7, 7, VOICE[0]))
+        alone.hear(index)
+        line.clock.advance(0.02)
+        alone.clock.advance(0.02)
+    assert pcm(line.frames()) == pcm(alone.frames())
+    assert line.track.stats.foreign == 299  # the last one may still take over
+
+
+async def test_three_hundred_senders_in_a_row_leave_the_next_one_heard() -> None:
+    line = Line()
+    line.speak(range(4))
+    for ssrc in range(300):
+        line.track.receive(Arrival(1_000 + ssrc, 111, 7, 7, VOICE[0]))
+    line.speak(range(4, 40))
+    assert min(loudness(line.frames()[-3:])) > 0.1
+
+
+async def test_a_codec_that_changes_with_every_packet_has_one_decoder_each() -> None:
+    line = Line()
+    for index in range(100):
+        line.hear(index, payload=None if index % 2 else bytes(range(160)), format=OPUS if index % 2 else PCMU)
+        line.clock.advance(0.02)
+    assert line.track._source is not None
+    assert len(line.track._source._voices) == 2
+    frames = line.frames()
+    assert len(frames) == 25
+    assert min(loudness(frames)) > 0.05
+
+
+async def test_a_loss_while_the_codec_changes_is_as_long_as_what_is_missing() -> None:
+    line = Line()
+    line.speak(range(8))
+    for index in range(10, 18):
+        line.hear(index, payload=bytes(range(160)), format=PCMU)
+        line.clock.advance(0.02)
+    line.clock.advance(0.06)
+    assert line.track.stats.concealed_seconds == pytest.approx(0.04)
+    assert len(line.frames()) == 18 // 4
+
+
+# Time
+
+
+@pytest.mark.parametrize("sizes", [(480, 960, 1_920, 2_880, 5_760), (5_760, 120, 5_760, 240)])
+async def test_packets_of_any_length_are_worth_their_time(sizes: tuple[int, ...]) -> None:
+    line = Line()
+    packets = {size: opus_packets(tone(0.5), size) for size in sizes if size >= 480}
+    short = {120: b"\xe0" + bytes(20), 240: b"\xe8" + bytes(20)}
+    timestamp = 0
+    for index in range(60):
+        size = sizes[index % len(sizes)]
+        payload = short[size] if size in short else packets[size][0]
+        line.track.receive(Arrival(7, 111, index, timestamp, payload))
+        timestamp += size
+        line.clock.advance(size / 48_000)
+    assert line.track.stats.silent_seconds == 0
+    assert line.track.stats.undecodable == 0
+    assert len(line.frames()) == timestamp // 3_840
+
+
+@pytest.mark.parametrize("drift", [2e-4, -2e-4])
+async def test_after_an_hour_of_a_drifting_clock_time_is_still_the_senders(drift: float) -> None:
+    line = Line()
+    g711 = bytes(range(240)) * 4  # 120 ms
+    place = 0
+    for index in range(3_600 * 50 // 6):
+        if index % 100 == 99:
+            place += 50  # a second of silence, of which nothing is sent
+            line.clock.advance(1.0 * (1 + drift))
+        line.track.receive(Arrival(7, 0, index % 65_536, place * 160 % 2**32, g711))
+        place += 6
+        line.clock.advance(0.12 * (1 + drift))
+    position = line.frames()[-1].start + FRAME / RATE
+    assert position == pytest.approx(place * 0.02, abs=0.2)
+    assert line.track.stats.silent_seconds == pytest.approx(300.0, abs=1.0)
+
+
+async def test_packets_that_were_held_up_cost_no_time_for_good() -> None:
+    """What was supplied while they were is left out of the next quiet moment, which is all that a caller who never
+    stops sending has."""
+    line = Line()
+    quiet = opus_packets(tone(1.0) // 1_000)
+    line.speak(range(8))
+    line.clock.advance(0.4)
+    for index in range(8, 28):
+        line.hear(index)
+    line.speak(range(28, 30))
+    supplied = line.track.stats.silent_seconds
+    assert supplied > 0.2
+    for index in range(30, 60):
+        line.hear(index, payload=quiet[index % len(quiet)])
+        line.clock.advance(0.02)
+    line.speak(range(60, 64))
+    assert line.frames()[-1].start + FRAME / RATE == pytest.approx(64 * 0.02, abs=0.08)
+
+
+async def test_each_hold_is_silent_once_and_what_follows_is_heard() -> None:
+    line = Line()
+    place = 0
+    for call in range(3):
+        for index in range(40):
+            line.hear(call * 40 + index, at=place)
+            place += 1
+            line.clock.advance(0.02)
+        line.clock.advance(3.0)
+        place += 150
+    assert line.track.stats.silent_seconds == pytest.approx(9.0, abs=0.2)
+    assert line.frames()[-1].start == pytest.approx(place * 0.02, abs=0.25)
+
+
+async def test_a_sender_of_nothing_new_does_not_starve_the_engine() -> None:
+    line = Line()
+    line.speak(range(8))
+    line.heard()
+    for _ in range(100):
+        line.hear(3)  # the same one again and again
+        line.clock.advance(0.02)
+    assert len(line.frames()) > 20
+    assert line.track.stats.duplicate == 100
+
+
+@pytest.mark.parametrize("garbage", [b"\xff" * 40, b"\x7a\xff"])
+async def test_a_sender_of_garbage_alone_does_not_starve_the_engine(garbage: bytes) -> None:
+    line = Line()
+    for index in range(100):
+        line.hear(index, payload=garbage)
+        line.clock.advance(0.02)
+    assert len(line.frames()) >= 24
+    assert line.track.stats.undecodable == 100
+
+
+# The sender's clock
+
+
+def reported(line: Line, *, late: float = 0.0) -> None:
+    """Two reports: the sender's wall clock began with its first packet, when ours was 100 s."""
+    for seconds in (0.0, 1.0):
+        now = 100.0 + seconds + late
+        report = SenderReport(7, 5_000.0 + seconds, (4_294_900_000 + round(seconds * 48_000)) % 2**32)
+        line.track.report(report, now, None)
+
+
+async def test_a_frame_tells_when_it_was_spoken() -> None:
+    line = Line()
+    line.hear(0)
+    reported(line)
+    for index in range(1, 100):
+        line.hear(index)
+    spoken = [frame.spoken for frame in line.frames()]
+    assert spoken == pytest.approx([100.0 + 0.08 * index for index in range(25)])
+
+
+async def test_after_a_loss_and_a_silence_it_still_does() -> None:
+    line = Line()
+    line.hear(0)
+    reported(line)
+    line.speak([*range(1, 5), *range(7, 12)])
+    line.clock.advance(1.0)
+    for index in range(12, 24):
+        line.hear(index, at=index + 50)
+        line.clock.advance(0.02)
+    frames = line.frames()
+    assert frames[-1].spoken == pytest.approx(100.0 + frames[-1].start)
+    assert len(frames) == 74 // 4
+
+
+async def test_without_reports_or_with_those_of_others_nobody_knows_when_it_was_spoken() -> None:
+    line = Line()
+    line.track.report(SenderReport(7, 5_000.0, 0), 100.0, None)  # before anybody spoke
+    line.hear(0)
+    for seconds in (0.0, 1.0):
+        line.track.report(SenderReport(8, 5_000.0 + seconds, 0), 100.0 + seconds, None)
+    line.speak(range(1, 12))
+    assert {frame.spoken for frame in line.frames()} == {None}
