@@ -26,6 +26,7 @@ either fails there and not in a call. What each does, why, and when it can go:
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
@@ -534,7 +535,8 @@ class _Taker:
             return
         for report in reports:
             self._on_report(report)
-        await self._handle_rtcp(data)
+        with contextlib.suppress(struct.error):  # an estimate (REMB) that names fewer senders than it says
+            await self._handle_rtcp(data)
 
     def _meet(self, ssrc: int) -> _Statistics:
         if len(self._statistics) >= MOST_SENDERS:
