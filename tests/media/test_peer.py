@@ -304,6 +304,8 @@ async def test_the_line_is_measured_while_packets_come(monkeypatch: pytest.Monke
         assert all(1.0 <= quality.mos <= 4.5 and quality.jitter < 0.1 for quality in measured)
         assert all(quality.round_trip is not None for quality in measured)
         assert sum(quality.concealed for quality in measured) == pytest.approx(0.02)
+        assert any(0 < quality.loss < 1 for quality in measured)
+        assert [quality.repaired for quality in measured] == [0.0] * len(measured)
         await peer.close()
     assert peer._measuring is not None
     assert peer._measuring.cancelled()
