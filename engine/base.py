@@ -21,6 +21,7 @@ FRAME_SAMPLES = 1_920  # 80 ms: what one step of the batch consumes of each stre
 CHUNK_SAMPLES = 11_520  # 480 ms: what the field's batch clients send at a time, 23,040 bytes of PCM16
 
 LIVE_BACKLOG = 2.0  # seconds of audio that may wait in a live caller's stream before `feed` waits
+BULK_BACKLOG = 30.0  # a stream that lets more wait is a file's: live callers go before it
 EVENTS_KEPT = 1_000  # events that may wait for a stream's reader before it has overrun
 
 PCM = npt.NDArray[np.float32]  # (n,) float32, mono, SAMPLE_RATE
@@ -30,7 +31,8 @@ PCM = npt.NDArray[np.float32]  # (n,) float32, mono, SAMPLE_RATE
 class EngineConfig:
     """What an engine is told when it is loaded. It crosses a process boundary as JSON, so it holds plain values.
 
-    `capacity` 0 means: as many streams as the warm-up measures; `workers` 0 means: one per core.
+    `capacity` 0 means: as many streams as the warm-up measures; `workers` 0 means: one per core. `model`, `temperature`
+    and `timestamps` are the moshi engine's.
     """
 
     name: str
@@ -38,21 +40,44 @@ class EngineConfig:
     workers: int = 0
     remote_url: str = ""
     remote_key: str = ""
+    model: str = "kyutai/stt-1b-en_fr"
+    temperature: float = 0.0
+    timestamps: Literal["accurate", "compatible"] = "accurate"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How hard an engine that steps a batch works.
+
+    `step_p50`, `step_p99`: seconds of the recent steps; `fill`: callers in a step, as a share of the places (mean);
+    `backlog`: seconds of audio that wait, of all callers together.
+    """
+
+    step_p50: float = 0.0
+    step_p99: float = 0.0
+    fill: float = 0.0
+    backlog: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """How an engine is: `state`, its places, how many are taken, and how often it was restarted."""
+    """How an engine is: `state`, its places, how many are taken, and how often it was restarted.
 
-    state: Literal["new", "starting", "ready", "down", "closed"]
+    `stuck`: it has callers, but has not answered for seconds; it may recover. `admitting`: false while it has too much
+    to do to take another caller, whatever places are free.
+    """
+
+    state: Literal["new", "starting", "ready", "stuck", "down", "closed"]
     capacity: int
     live: int
     restarts: int = 0
+    admitting: bool = True
+    load: Load = Load()
 
     @property
     def free(self) -> int:
         """Places that `open` would give now."""
-        return max(0, self.capacity - self.live) if self.state == "ready" else 0
+        return max(0, self.capacity - self.live) if self.state == "ready" and self.admitting else 0
 
 
 class Stream(ABC):
@@ -103,7 +128,10 @@ class Engine(ABC):
 
     @abstractmethod
     async def open(self, *, backlog: float = LIVE_BACKLOG) -> Stream:
-        """Take a place. `backlog`: seconds of audio that `feed` lets wait. Raises Full or Unavailable."""
+        """Take a place. `backlog`: seconds of audio that `feed` lets wait; more than BULK_BACKLOG: it is a file's.
+
+        Raises Full or Unavailable.
+        """
 
     @abstractmethod
     def stats(self) -> Stats:

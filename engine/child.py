@@ -1,8 +1,9 @@
 """The engine's own process: the far side of process.py.
 
 It is started as `python -m engine.child FD SOCKET`. FD is its end of the control connection: the configuration comes
-in there as JSON, and out go the figures of the engine once it is ready, or the reason why it can serve no more. SOCKET
-is where it then listens. It ends when the control connection does, so it never outlives its parent.
+in there as JSON, and out go once a second the figures of the engine, and at last the reason why it can serve no more.
+SOCKET is where it listens once the figures say that it is ready. It ends when the control connection does, so it never
+outlives its parent.
 """
 
 import asyncio
@@ -12,13 +13,15 @@ import shutil
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from engine import load
-from engine.base import EngineConfig
+from engine.base import Engine, EngineConfig
 from engine.channel import Channel
 from engine.errors import EngineError, Unavailable
 from engine.host import Host
+from engine.pulse import BEAT
 from engine.wire import Failure, encode, failure_of
 
 READ_LIMIT = 1 << 16  # bytes that a connection reads ahead
@@ -67,17 +70,30 @@ async def _serve(config: EngineConfig, path: str, control: Channel) -> None:
 
 async def _run(config: EngineConfig, path: str, control: Channel) -> None:
     engine = load(config)
+    listening = asyncio.Event()
+    beating = asyncio.create_task(_beat(engine, control, listening))
     try:
         await engine.start()
         host = Host(engine)
         server = await asyncio.start_unix_server(host.serve, path, limit=READ_LIMIT)
+        listening.set()
+        control.send(encode(engine.stats()))
         try:
-            control.send(encode(engine.stats()))
-            raise Unavailable(await host.died)
+            await asyncio.wait((beating, host.died), return_when=asyncio.FIRST_COMPLETED)
+            raise Unavailable(host.died.result() if host.died.done() else beating.result())
         finally:
             server.close()
     finally:
+        beating.cancel()
         await engine.close()
+
+
+async def _beat(engine: Engine, control: Channel, listening: asyncio.Event) -> str:
+    """Tell the parent how the engine is, once a second, until it is down; the reason."""
+    while (stats := engine.stats()).state != "down":
+        control.send(encode(stats if listening.is_set() else replace(stats, state="starting")))
+        await asyncio.sleep(BEAT)
+    return "the engine failed"
 
 
 async def _parent_gone(control: Channel) -> None:

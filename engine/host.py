@@ -72,6 +72,8 @@ class Host:
             try:
                 return await self._engine.open(backlog=backlog)
             except Full:
+                if not self._engine.stats().admitting:
+                    raise
                 self._vacated.clear()
                 await self._vacated.wait()
 

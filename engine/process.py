@@ -1,8 +1,10 @@
 """An engine in a supervised process of its own, so that a crash, a long step or the GIL cannot touch live media.
 
 The child (child.py) is spoken to over Unix sockets: one control connection, whose end tells each side at once that the
-other is gone, and one connection for each stream or clip, to a socket in a directory of the child's own. A child that
-dies is started again, at once the first time, then with back-off; its streams raise Unavailable.
+other is gone, and one connection for each stream or clip, to a socket in a directory of the child's own. On the control
+connection the child tells once a second how it is: while it is silent, or says that its engine is stuck, nobody new is
+let in. A child that dies, or stays stuck, is started again, at once the first time, then with back-off; its streams
+raise Unavailable.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -22,17 +24,20 @@ from typing import Literal, Self, TypeVar
 from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, Engine, EngineConfig, Stats, Stream, checked_pcm
 from engine.channel import Channel
 from engine.errors import EngineError, Full, Misuse, Unavailable
+from engine.pulse import BEAT, HOPELESS, Pulse
 from engine.streams import WireStream, window_of
 from engine.verbs import Audio, Finish, Verb
 from engine.wire import Failure, Fed, Init, Ready, Reply, Text, decode_reply, encode, error_of
 
-START_TIMEOUT = 60.0  # seconds for a child to load and warm up
+START_TIMEOUT = 60.0  # seconds without a sign of life from a child that loads and warms up
+LOAD_LIMIT = 1_800.0  # seconds that it may take in all, of which a download may be the most
 OPEN_TIMEOUT = 10.0  # seconds for a child to answer a new connection
 END_TIMEOUT = 3.0  # seconds for a child to end by itself before it is killed
 STEADY = 60.0  # seconds of life after which a death is again the first one
 BACKOFF = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds before a new attempt, the last one doubled from then on
 CLIPS_AT_ONCE = 4  # clips that are on the way to the child
 LOST = "the engine process died"
+STUCK = "the engine process is stuck"
 CLIP_PIECE = 10 * CHUNK_SAMPLES  # samples of a clip in one message
 
 logger = logging.getLogger(__name__)
@@ -72,7 +77,7 @@ class ProcessEngine(Engine):
     async def open(self, *, backlog: float = LIVE_BACKLOG) -> Stream:
         """Take a place. `backlog`: seconds of audio that `feed` lets wait. Raises Full or Unavailable."""
         child = self._ready_child()
-        if self._taken >= self._capacity:
+        if self._taken >= self._capacity or not child.stats.admitting:
             raise Full
         self._taken += 1
         try:
@@ -87,8 +92,13 @@ class ProcessEngine(Engine):
         return stream
 
     def stats(self) -> Stats:
-        """The engine as it is now."""
-        return Stats(self._state, self._capacity, self._taken, self._restarts)
+        """The engine as it is now; how hard it works is at most some seconds old."""
+        stats = Stats(self._state, self._capacity, self._taken, self._restarts)
+        if self._state != "ready" or self._child is None:
+            return stats
+        child = self._child.stats
+        state: Literal["stuck", "ready"] = "stuck" if self._child.stuck else "ready"
+        return replace(stats, state=state, admitting=child.admitting, load=child.load)
 
     async def transcribe_batch(self, clips: Sequence[PCM]) -> list[str]:
         """Whole clips to texts, in the child's own way."""
@@ -116,15 +126,17 @@ class ProcessEngine(Engine):
     def _ready_child(self) -> "Child":
         if self._state != "ready" or self._child is None:
             raise Unavailable(self._why)
+        if self._child.stuck:
+            raise Unavailable(STUCK)
         return self._child
 
     async def _launch(self) -> "Child":
         self._state, self._why = "starting", "the engine is starting"
         child = await Child.launch(self._config, self._start_timeout)
         self._child = child
-        self._capacity = child.capacity
+        self._capacity = child.stats.capacity
         self._state = "ready"
-        logger.info("the engine process is ready: pid %d, capacity %d", child.pid, child.capacity)
+        logger.info("the engine process is ready: pid %d, capacity %d", child.pid, self._capacity)
         return child
 
     async def _keep(self, child: "Child") -> None:
@@ -161,13 +173,24 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process, control: Channel, path: str) -> None:
         self.pid = process.pid
         self.path = path
-        self.capacity = 0
+        self._pulse = Pulse()
         self._process = process
         self._control = control
 
+    @property
+    def stats(self) -> Stats:
+        """How its engine was when it last said so."""
+        return self._pulse.stats
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it serves nobody at the moment."""
+        return self._pulse.stuck
+
     @classmethod
     async def launch(cls, config: EngineConfig, timeout: float) -> Self:
-        """A child that is ready and listens at its `path`. Raises Unavailable with the reason that it gave."""
+        """A child that is ready and listens at its `path`. Raises Unavailable with the reason that it gave, or when it
+        has been silent for `timeout` seconds."""
         try:
             path = str(Path(tempfile.mkdtemp(prefix="offhook-"), "engine"))  # in a directory of this user alone
             try:
@@ -179,11 +202,11 @@ class Child:
             raise Unavailable(f"the engine process cannot be started: {error}") from error
         try:
             child._control.send(json.dumps(asdict(config)).encode())
-            async with asyncio.timeout(timeout):
-                child.capacity = await child._ready()
+            async with asyncio.timeout(LOAD_LIMIT):
+                await child._ready(timeout)
         except TimeoutError:
             await child.end()
-            raise Unavailable(f"the engine process was not ready within {timeout:.0f} seconds") from None
+            raise Unavailable(f"the engine process was not ready within {LOAD_LIMIT:.0f} seconds, or silent") from None
         except BaseException:
             await child.end()
             raise
@@ -201,12 +224,17 @@ class Child:
                 raise
 
     async def gone(self) -> str:
-        """Wait until the child can serve no more; why."""
-        match await _receive(self._control):
-            case Failure(message):
-                return message
-            case _:
-                return LOST
+        """Wait until the child can serve no more; why. Takes in meanwhile what it tells of itself."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            while not self._pulse.hopeless:
+                await asyncio.wait((listening,), timeout=BEAT)
+                if listening.done():
+                    return listening.result()
+                self._pulse.tick()
+            return f"{STUCK} for {HOPELESS * BEAT:.0f} seconds"
+        finally:
+            listening.cancel()
 
     async def end(self) -> None:
         """End the child: it leaves when its control connection does, or is killed, also when the wait for it is
@@ -222,16 +250,30 @@ class Child:
                 self._process.kill()
         await self._process.wait()
 
-    async def _ready(self) -> int:
-        match await _receive(self._control):
-            case Stats(capacity=capacity):
-                return capacity
-            case Failure(message):
-                raise Unavailable(message)
-            case _:
-                raise Unavailable(
-                    f"the engine process ended with status {await self._process.wait()} before it was ready"
-                )
+    async def _ready(self, patience: float) -> None:
+        """Wait until it can be reached. Raises Unavailable with its reason, TimeoutError after so long a silence."""
+        while self.stats.state != "ready":
+            async with asyncio.timeout(patience):
+                message = await _receive(self._control)
+            match message:
+                case Stats() as stats:
+                    self._pulse.heard(stats)
+                case Failure(text):
+                    raise Unavailable(text)
+                case _:
+                    status = await self._process.wait()
+                    raise Unavailable(f"the engine process ended with status {status} before it was ready")
+
+    async def _listen(self) -> str:
+        """Take in how the child is, until it can serve no more; why."""
+        while True:
+            match await _receive(self._control):
+                case Stats() as stats:
+                    self._pulse.heard(stats)
+                case Failure(text):
+                    return text
+                case _:
+                    return LOST
 
 
 def _remove(path: str) -> None:

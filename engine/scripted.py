@@ -7,6 +7,8 @@ every telephone codec is honest, and far enough apart to survive it.
 
 from collections import deque
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
 
 import numpy as np
 
@@ -54,7 +56,8 @@ def say(words: Sequence[str], gap: float = 0.24) -> PCM:
 
 def scripted_engine(config: EngineConfig) -> BatchedEngine:
     """The recognizer of tones in the real loop; 16 places unless the configuration says otherwise."""
-    return BatchedEngine(lambda: ScriptedModel(config.capacity or CAPACITY))
+    capacity = config.capacity or CAPACITY
+    return BatchedEngine(lambda: ScriptedModel(capacity), capacity)
 
 
 class ScriptedModel:
@@ -65,12 +68,27 @@ class ScriptedModel:
     delay = DELAY
 
     def __init__(self, batch_size: int = CAPACITY) -> None:
-        self.batch_size = batch_size
-        self._rows = [_Row() for _ in range(batch_size)]
+        self.resize(batch_size)
         time = np.arange(FRAME_SAMPLES) / SAMPLE_RATE
         pitches = np.array([pitch(word) for word in WORDS])
         phases = 2 * np.pi * np.outer(time, pitches)  # (F, W)
         self._basis: PCM = np.hstack([np.cos(phases), np.sin(phases)]).astype(np.float32)  # (F, 2 W)
+
+    def resize(self, batch_size: int) -> None:
+        """Hold so many rows, all of them new."""
+        self.batch_size = batch_size
+        self._rows = [_Row() for _ in range(batch_size)]
+        self._saved: dict[int, _Row] = {}
+
+    def save(self, rows: Mask) -> None:
+        """Remember the rows as they are."""
+        for row in np.flatnonzero(rows).tolist():
+            self._saved[row] = self._rows[row].copy()
+
+    def restore(self, rows: Mask) -> None:
+        """Take the rows back to what was saved."""
+        for row in np.flatnonzero(rows).tolist():
+            self._rows[row] = self._saved.pop(row)
 
     def step(self, pcm: PCM, active: Mask, reset: Mask) -> Sequence[Sequence[ModelEvent]]:
         """Hear one frame of each active row."""
@@ -102,6 +120,12 @@ class _Row:
         self._spoken_until: float | None = None  # seconds: the end of a word after which no Pause was told
         self._due: deque[tuple[int, Word | WordEnd]] = deque()  # (frame in which it is told, event)
         self._tail: list[str] = []
+
+    def copy(self) -> Self:
+        """A row that has heard the same."""
+        row = copy(self)
+        row._due, row._tail = self._due.copy(), self._tail.copy()
+        return row
 
     def hear(self, word: str | None) -> list[ModelEvent]:
         """The events that this frame settles, and those whose delay ends with it."""

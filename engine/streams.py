@@ -24,6 +24,11 @@ class BufferedStream(Stream):
         self._finished = False
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """Samples that were fed and not yet heard."""
+        return self._backlog.waiting
+
     async def feed(self, pcm: PCM) -> None:
         """Add audio, in pieces of at most 480 ms; before each, wait while more than the backlog waits.
 

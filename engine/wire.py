@@ -10,7 +10,7 @@ Ours, where both sides offer them:
 
     client  Init{offhook, backlog, job}  Pcm{pcm: float32 LE}  Flush  Clear  Finish
     server  Ready{offhook}  Partial{text}  Pause{at}  Fed{samples}  Finished  Text{text}  Error{message, code}
-            Stats{state, capacity, live, restarts}
+            Stats{state, capacity, live, restarts, admitting, load}
 
 How each finds out about the other on a WebSocket: the server's Ready carries `offhook` (moshi clients ignore a field
 they do not know). A client that knows it answers with Init{offhook}; from then on both speak ours. A client that sees
@@ -27,7 +27,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 import msgpack
 import numpy as np
 
-from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Stats
+from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Load, Stats
 from engine.errors import EngineError, Full, Misuse, Overrun, Unavailable
 from engine.events import Event, Mark, Partial, Pause, Step, Word, WordEnd
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
@@ -206,6 +206,12 @@ class _Fields:
             raise WireError(f"{self._kind}.{name} is negative")
         return value
 
+    def truth(self, name: str) -> bool:
+        return cast(bool, self._of(name, bool))
+
+    def fields(self, name: str) -> "_Fields":
+        return _Fields(f"{self._kind}.{name}", cast(dict[str, Any], self._of(name, dict)))
+
     def number(self, name: str) -> float:
         return self._finite(name, self._of(name, object))
 
@@ -287,8 +293,13 @@ def _step(fields: _Fields) -> Step:
 
 
 def _stats(fields: _Fields) -> Stats:
-    state = cast(Any, fields.choice("state", ("new", "starting", "ready", "down", "closed")))
-    return Stats(state, fields.count("capacity"), fields.count("live"), fields.count("restarts"))
+    state = cast(Any, fields.choice("state", get_args(Stats.__annotations__["state"])))
+    counts = (fields.count("capacity"), fields.count("live"), fields.count("restarts"))
+    return Stats(state, *counts, fields.truth("admitting"), _load(fields.fields("load")))
+
+
+def _load(fields: _Fields) -> Load:
+    return Load(*(fields.number(name) for name in ("step_p50", "step_p99", "fill", "backlog")))
 
 
 _REQUESTS: dict[str, Callable[[_Fields], Request]] = {

@@ -11,12 +11,13 @@ from engine.errors import Misuse
 from engine.events import Word
 from engine.slots import ModelEvent, Slot
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt
+from tests.engine.models import Rewindable
 
 FRAME = 4
 DELAY = 2
 
 
-class Echo:
+class Levels(Rewindable):
     """A model that says the level of the frame it hears, and keeps what it was given."""
 
     sample_rate = 24_000
@@ -38,7 +39,7 @@ class Room:
     """A batch with some slots in it."""
 
     def __init__(self, count: int) -> None:
-        self.model = Echo()
+        self.model = Levels()
         self.batch = Batch(self.model)
         self.slots = [self.seat(row) for row in range(count)]
 
@@ -119,7 +120,7 @@ def test_a_finished_slot_is_told_to_have_ended_once() -> None:
     room.say(slot, 1, 0.1)
     room.batch.add(slot, Finish(), 0.0)
     told = [told for _ in range(6) for told in room.batch.tick(0.0)]
-    assert [news.ended for news in told] == [False] * (1 + DELAY) + [True]
+    assert [news.ended for news in told] == [False] * DELAY + [True]
     assert told[-1].consumed == FRAME
 
 
@@ -133,19 +134,19 @@ def test_a_flush_of_one_slot_delays_no_other() -> None:
         assert second in room.tick()
 
 
-def test_the_deadline_is_the_earliest_marks() -> None:
+def test_without_frames_a_tick_is_due_when_the_earliest_mark_loses_its_patience() -> None:
     room = Room(2)
-    assert room.batch.deadline is None
+    assert room.batch.due(0.0) is None
     for now, slot in enumerate(room.slots):
         room.say(slot, 1, 0.1)
         room.batch.add(slot, MarkAt(1), float(now))
     while room.tick():
         assert len(room.model.steps) == 1
-    assert room.batch.deadline == pytest.approx(0.2)
+    assert room.batch.due(0.1) == pytest.approx(0.2)
 
 
 def test_a_model_of_another_rate_is_misuse() -> None:
-    model = Echo()
+    model = Levels()
     model.sample_rate = 16_000
     with pytest.raises(Misuse, match="16000"):
         Batch(model)

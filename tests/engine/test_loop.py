@@ -13,6 +13,7 @@ from engine.errors import Overrun, Unavailable
 from engine.events import Event, Mark, Word
 from engine.loop import BatchedEngine
 from engine.slots import ModelEvent
+from tests.engine.models import Rewindable
 
 SILENCE = np.zeros(FRAME_SAMPLES, dtype=np.float32)
 SECOND = np.zeros(SAMPLE_RATE, dtype=np.float32)
@@ -20,7 +21,7 @@ CHUNK = np.zeros(CHUNK_SAMPLES, dtype=np.float32)
 PATIENCE = 10.0
 
 
-class Gated:
+class Gated(Rewindable):
     """A model that steps only while its gate is open, says one word a step, and fails when it is told to."""
 
     sample_rate = SAMPLE_RATE
@@ -52,7 +53,7 @@ def model() -> Gated:
 
 @pytest.fixture
 async def engine(model: Gated) -> AsyncIterator[BatchedEngine]:
-    engine = BatchedEngine(lambda: model)
+    engine = BatchedEngine(lambda: model, capacity=2)
     await engine.start()
     yield engine
     model.gate.set()
@@ -172,7 +173,7 @@ async def test_before_the_start_there_is_no_place(model: Gated) -> None:
 
 
 async def test_the_capacity_is_the_smaller_of_batch_and_wish() -> None:
-    for wish, capacity in ((0, 2), (1, 1), (9, 2)):
+    for wish, capacity in ((2, 2), (1, 1), (9, 2)):
         engine = BatchedEngine(Gated, wish)
         await engine.start()
         assert engine.stats().capacity == capacity

@@ -9,7 +9,7 @@ from engine.base import PCM
 from engine.errors import Full
 from engine.events import Event, Mark, Partial, Pause, Step, Word, WordEnd
 from engine.slots import MARK_PATIENCE, ModelEvent, Places, Slot
-from engine.verbs import Audio, Clear, Finish, Flush, MarkAt
+from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
 
 FRAME = 2_400  # samples: a tenth of a second, so that times are easily read
 DELAY = 3
@@ -41,10 +41,17 @@ def audio(samples: int, level: float = 0.5) -> Audio:
     return Audio(np.full(samples, level, dtype=np.float32))
 
 
+def next_frame(slot: Slot, now: float) -> PCM | None:
+    """What the model would hear next."""
+    if slot.deadline is not None and slot.deadline <= now:
+        slot.expire()
+    return slot.take(now) if slot.turn(now) is not None else None
+
+
 def frames(slot: Slot, now: float = 0.0) -> list[PCM]:
     """Every frame that the slot has now, heard by a model that says nothing."""
     heard = []
-    while (frame := slot.next_frame(now)) is not None:
+    while (frame := next_frame(slot, now)) is not None:
         heard.append(frame.copy())
         slot.hear(())
     return heard
@@ -53,7 +60,7 @@ def frames(slot: Slot, now: float = 0.0) -> list[PCM]:
 def told(slot: Slot, *said: Sequence[ModelEvent]) -> list[Event]:
     """What is told while a model says `said`, step by step."""
     for events in said:
-        assert slot.next_frame(0.0) is not None
+        assert next_frame(slot, 0.0) is not None
         slot.hear(events)
     return [rounded(event) for event in slot.news()]
 
@@ -78,18 +85,59 @@ def test_audio_is_cut_into_frames_and_the_rest_waits() -> None:
         seat.add(Audio(ramp[start : start + 700]), 0.0)
     heard = frames(seat)
     assert np.array_equal(np.concatenate(heard), ramp[: 2 * FRAME])
-    assert (seat.fed, seat.consumed, seat.steps, seat.injected) == (len(ramp), 2 * FRAME, 2, 0)
+    assert (seat.fed, seat.consumed, seat.steps) == (len(ramp), 2 * FRAME, 2)
 
 
 def test_a_flush_is_silence_for_the_delay_behind_a_padded_frame() -> None:
     seat = slot()
     seat.add(audio(FRAME + 100), 0.0)
     seat.add(Flush(), 0.0)
-    seat.add(audio(FRAME, 0.25), 0.0)
     heard = frames(seat)
-    assert [float(frame.max()) for frame in heard] == [0.5, 0.5, 0.0, 0.0, 0.0, 0.25]
+    assert [float(frame.max()) for frame in heard] == [0.5, 0.5, 0.0, 0.0, 0.0]
     assert heard[1].nonzero()[0].tolist() == list(range(100))
-    assert seat.injected == (DELAY + 1) * FRAME - 100
+    assert seat.consumed == seat.fed == FRAME + 100
+
+
+def test_after_a_flush_the_part_of_a_frame_before_it_is_heard_again() -> None:
+    seat = slot()
+    for verb in (audio(FRAME + 100), Flush(), audio(FRAME, 0.25)):
+        seat.add(verb, 0.0)
+    last = frames(seat)[-1]
+    assert last[:100].tolist() == [0.5] * 100
+    assert last[100:].tolist() == [0.25] * (FRAME - 100)
+    assert seat.consumed == 2 * FRAME
+    assert seat.waiting == 100
+
+
+def states(seat: Slot, *verbs: Verb) -> list[str]:
+    """What is done to the model's state before each frame."""
+    for verb in verbs:
+        seat.add(verb, 0.0)
+    done = []
+    while next_frame(seat, 0.0) is not None:
+        done.append(" ".join(name for name in ("restore", "fresh", "save") if getattr(seat, name)))
+        seat.hear(())
+    return done
+
+
+def test_the_model_is_saved_before_the_silence_and_restored_before_the_audio() -> None:
+    silence = [""] * (DELAY - 1)
+    assert states(slot(), audio(FRAME), Flush(), audio(FRAME)) == ["fresh", "save", *silence, "restore"]
+    assert states(slot(), audio(FRAME), Flush(), audio(1), Flush(), audio(FRAME)) == [
+        *("fresh", "save", *silence),
+        *("restore save", "", *silence),
+        "restore",
+    ]
+
+
+def test_a_new_row_is_reset_again_instead_of_restored() -> None:
+    """What was there to save is the last caller's."""
+    assert states(slot(), audio(1), Flush(), audio(FRAME)) == ["fresh", "", "", "", "fresh"]
+
+
+def test_nothing_is_saved_when_nothing_can_follow() -> None:
+    assert states(slot(), audio(FRAME), Finish()) == ["fresh", "", "", ""]
+    assert states(slot(), audio(FRAME), Flush(), Clear(), audio(FRAME)) == ["fresh"]
 
 
 def test_a_second_flush_has_nothing_to_do() -> None:
@@ -101,19 +149,31 @@ def test_a_second_flush_has_nothing_to_do() -> None:
     assert frames(seat) == []
 
 
-def test_silence_that_was_injected_is_not_in_the_times() -> None:
+def test_a_time_inside_silence_that_was_made_up_is_that_of_the_last_sample() -> None:
+    seat = slot()
+    for verb in (audio(FRAME), Flush()):
+        seat.add(verb, 0.0)
+    said: list[ModelEvent] = [Word("late", 0.05), WordEnd(0.25), Pause(0.3)]
+    assert told(seat, *[()] * DELAY, said) == [Word("late", 0.05), WordEnd(0.1), Pause(0.1)]
+
+
+def test_after_a_flush_times_are_as_if_it_had_never_been() -> None:
     seat = slot()
     for verb in (audio(FRAME), Flush(), audio(2 * FRAME)):
         seat.add(verb, 0.0)
-    late: list[ModelEvent] = [Word("late", 0.05), WordEnd(0.25)]
-    after: list[ModelEvent] = [Word("after", 0.45), WordEnd(0.55), Pause(0.55)]
-    assert told(seat, *[()] * (1 + DELAY), late, after) == [
-        Word("late", 0.05),
-        WordEnd(0.1),
-        Word("after", 0.15),
-        WordEnd(0.25),
-        Pause(0.25),
-    ]
+    after: list[ModelEvent] = [Word("after", 0.15), WordEnd(0.2)]
+    assert told(seat, *[()] * (1 + DELAY), after) == [Word("after", 0.15), WordEnd(0.2)]
+
+
+def test_what_a_flush_has_told_is_not_told_again() -> None:
+    seat = slot()
+    for verb in (audio(4 * FRAME), Flush(), audio(FRAME)):
+        seat.add(verb, 0.0)
+    tail: list[ModelEvent] = [Partial("one")]
+    flushed: list[ModelEvent] = [Word("one", 0.2), Partial(""), WordEnd(0.4)]
+    again: list[ModelEvent] = [Word("one", 0.2), Partial("two"), WordEnd(0.35), Word("two", 0.45)]
+    assert told(seat, (), (), (), tail, (), (), flushed) == [*tail, *flushed]
+    assert told(seat, again) == [Partial("two"), Word("two", 0.45)]
 
 
 def test_a_step_carries_the_streams_own_count_and_backlog() -> None:
@@ -141,7 +201,7 @@ def test_a_mark_inside_a_frame_waits_for_that_frame() -> None:
 def test_a_mark_before_any_audio_is_told_at_once() -> None:
     seat = slot()
     seat.add(MarkAt(1), 0.0)
-    assert seat.next_frame(0.0) is None
+    assert next_frame(seat, 0.0) is None
     assert seat.changed
     assert seat.news() == [Mark(1)]
 
@@ -176,7 +236,7 @@ def test_finish_pads_drains_and_ends() -> None:
     assert seat.ended
     assert seat.news() == [Mark(1)]
     assert seat.consumed == seat.fed
-    assert seat.next_frame(99.0) is None
+    assert next_frame(seat, 99.0) is None
 
 
 def test_finish_without_audio_ends_without_a_step() -> None:
@@ -190,7 +250,7 @@ def test_finish_without_audio_ends_without_a_step() -> None:
 def test_clear_forgets_what_waits_and_counts_it_as_consumed() -> None:
     seat = slot()
     seat.add(audio(5 * FRAME + 7), 0.0)
-    assert seat.next_frame(0.0) is not None
+    assert next_frame(seat, 0.0) is not None
     seat.hear(())
     seat.add(Clear(), 0.0)
     assert seat.fresh
