@@ -12,7 +12,8 @@ either fails there and not in a call. What each does, why, and when it can go:
   empty datagram or one over 2 KiB, and aioice keeps without bound what comes before a call is connected, from anybody,
   and every address from which the caller asks.
   Until aiortc survives what cannot be read and aioice bounds its queue. It times ICE's checks too (`round_trip`),
-  which aioice does not.
+  which aioice does not, and takes an answer to them that is late: aioice ends a call over 0.5 s of round trip. Until it
+  keeps consent by any answer (RFC 7675 section 5.1).
 - `take_packets`: datagrams after SRTP, before aiortc's jitter buffer and its decoder thread per call, while its
   receiver reports go on, with figures of our own: aiortc's forget the turns of the sequence. Both it and libsrtp
   forget all but the last senders. Until aiortc has a raw receiver.
@@ -324,6 +325,8 @@ class GuardedProtocol(aioice.StunProtocol):
         self.refused = 0
         self.relay: Relay | None = None  # what callers reach us through, on a bent network
         self.round_trips: dict[tuple[str, int], float] = {}  # seconds, smoothed, to each address that was checked
+        self._overdue: tuple[bytes, bytes, float] | None = None  # the last check without an answer: its id, key, time,
+        self._late: tuple[stun.Message, tuple[str, int]] | None = None  # and the answer that came after all
         self._clock = asyncio.get_running_loop().time
         self._proven: set[tuple[str, int]] = set()
 
@@ -355,13 +358,33 @@ class GuardedProtocol(aioice.StunProtocol):
     ) -> tuple[stun.Message, tuple[str, int]]:
         """What aioice's protocol does, with ICE's checks timed: they go on for as long as the call does (RFC 7675).
 
-        One that was sent again is not counted, since nothing tells which of the two was answered."""
+        One that was sent again is not counted, since nothing tells which of the two was answered. An answer to the
+        last check of the caller's consent that came too late for aioice, which waits 0.5 s, is one all the same."""
         began = self._clock()
-        answer = await super().request(request, addr, integrity_key, retransmissions)
+        try:
+            answer = await super().request(request, addr, integrity_key, retransmissions)
+        except stun.TransactionTimeout:
+            if integrity_key is None or retransmissions != 0:
+                raise
+            self._overdue = request.transaction_id, integrity_key, began
+            late, self._late = self._late, None
+            if late is None:
+                raise
+            return late
         elapsed = self._clock() - began
         if integrity_key is not None and elapsed < stun.RETRY_RTO:
             self._time(addr, elapsed)
         return answer
+
+    def _hear_late(self, message: stun.Message, address: tuple[str, int]) -> None:
+        """An answer of the caller's that nobody waits for any more."""
+        if self._overdue is None or self._overdue[0] != message.transaction_id:
+            return
+        _, key, began = self._overdue
+        if message.message_class is stun.Class.RESPONSE and message.check_message_integrity(key):
+            self._overdue = None
+            self._late = message, address
+            self._time(address, self._clock() - began)
 
     def _time(self, address: tuple[str, int], elapsed: float) -> None:
         before = self.round_trips.get(address)
@@ -381,7 +404,10 @@ class GuardedProtocol(aioice.StunProtocol):
             return False
         if data[0] < 4:  # STUN's share of the first byte (RFC 7983 section 7)
             message = _stun(data)
-            return message is not None and self._has_room(message, address)
+            if message is None:
+                return False
+            self._hear_late(message, address)
+            return self._has_room(message, address)
         return self._is_proven(address) and self.receiver._queue.qsize() < MOST_UNREAD
 
     def _has_room(self, message: stun.Message, address: tuple[str, int]) -> bool:

@@ -340,6 +340,55 @@ async def test_the_round_trip_is_that_of_ices_checks(monkeypatch: pytest.MonkeyP
         await peer.close()
 
 
+async def test_a_caller_far_away_is_kept_and_one_that_is_gone_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer, far = new_peer(), 0.06
+    async with Caller() as caller:
+        await caller.call(peer)
+        monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.1)
+        monkeypatch.setattr("aioice.ice.CONSENT_FAILURES", 3)
+        monkeypatch.setattr("aioice.stun.RETRY_RTO", far / 2)  # a round trip that aioice does not wait for
+        answered, late = asyncio.Queue[None](), compat.GuardedProtocol._hear_late
+
+        def note(protocol: compat.GuardedProtocol, message: Any, address: tuple[str, int]) -> None:
+            late(protocol, message, address)
+            if protocol._late is not None:
+                answered.put_nowait(None)
+
+        monkeypatch.setattr(compat.GuardedProtocol, "_hear_late", note)
+        loop = asyncio.get_running_loop()
+        ice = compat.ice_connection(caller.connection.getTransceivers()[0])
+        for protocol in ice._protocols:
+            send = protocol.send_stun
+            monkeypatch.setattr(protocol, "send_stun", lambda *what, send=send: loop.call_later(far, send, *what))
+        assert peer._transceiver is not None
+        server = compat.ice_connection(peer._transceiver)
+        assert server._query_consent_task is not None
+        server._query_consent_task.cancel()  # it sleeps for the five seconds of before
+        server._query_consent_task = asyncio.create_task(server.query_consent())
+        async with asyncio.timeout(5):
+            for _ in range(10):
+                await answered.get()
+        assert server._query_consent_task is not None
+        assert peer.round_trip is not None
+        compat.sever(ice)
+        assert await asyncio.wait_for(peer.lost(), 5) == "lost"
+        await peer.close()
+
+
+async def test_an_answer_that_was_not_signed_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection, transceiver = compat.open_connection([])
+    protocol = compat.GuardedProtocol(compat.ice_connection(transceiver))
+    request = aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST)
+    protocol._overdue = request.transaction_id, b"key", 0.0
+    answer = aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.RESPONSE, request.transaction_id)
+    for key, kept in ((b"guess", False), (b"key", True)):
+        answer.attributes.clear()
+        answer.add_message_integrity(key)
+        protocol.datagram_received(bytes(answer), ("192.0.2.1", 1))
+        assert (protocol._late is not None) == kept
+    await connection.close()
+
+
 async def test_a_check_that_may_have_been_sent_again_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def slowly(*arguments: Any) -> None:
         now.append(aioice.stun.RETRY_RTO)
