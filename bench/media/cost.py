@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 
 from bench.media.generator import Script
-from bench.media.network import journeys
+from bench.media.network import PACKET, without
 from bench.media.speech import CLIPS, clip_samples, encode
-from bench.media.statistics import PACKET, RATE
+from bench.media.statistics import RATE
 from bench.media.trial import Receiver, Usage, receiving
 
 WARM = 2.0  # seconds that the first calls speak before memory and threads are counted
@@ -63,7 +63,7 @@ def _cpu_per_second(before: Usage, after: Usage) -> float:
 
 
 def _script(voice: list[bytes], *, redundant: bool = False) -> Script:
-    return Script(voice, journeys(len(voice), seed=0), redundant)
+    return Script(voice, without(len(voice), ()), redundant)
 
 
 def _speech(seconds: float) -> list[bytes]:

@@ -5,11 +5,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.media.network import Journey
+from bench.media.network import PACKET, Journey
 from bench.media.redundancy import RED, redundant, takes_red, with_red, without_red
 from tests.media.caller import OPUS, Caller, rtp
 
-PACKET = 0.02
 SAMPLES = 960
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from bench.media.generator import Script
-from bench.media.network import Journey, journeys, without
+from bench.media.network import PACKET, Journey, journeys, without
 from bench.media.ruler import ruler
 from bench.media.speech import encode
-from bench.media.statistics import PACKET, Point, added, missing, spread, step
+from bench.media.statistics import Point, added, missing, spread, step
 from bench.media.trial import Heard, receiving
+from media.impair import PRESETS
 
 LOST = 250  # the one packet
 AROUND = 100  # packets before and after it that the plot shows
@@ -25,14 +26,18 @@ class Scenario:
     redundant: bool = True
 
 
+def _preset(name: str) -> Callable[[int, int], list[Journey]]:
+    return lambda count, seed: journeys(count, PRESETS[name], seed)
+
+
 SCENARIOS = {
-    "clean": Scenario(lambda count, _: without(count, ())),
+    "clean": Scenario(_preset("clean")),
     "one": Scenario(lambda count, _: without(count, (LOST,)), redundant=False),
-    "jitter": Scenario(lambda count, seed: journeys(count, seed=seed, jitter=0.030)),
-    "loss5": Scenario(lambda count, seed: journeys(count, seed=seed, loss=0.05)),
-    "loss10": Scenario(lambda count, seed: journeys(count, seed=seed, loss=0.10)),
-    "loss20": Scenario(lambda count, seed: journeys(count, seed=seed, loss=0.20)),
-    "loss10_plain": Scenario(lambda count, seed: journeys(count, seed=seed, loss=0.10), redundant=False),
+    "jitter": Scenario(_preset("jitter")),
+    "loss5": Scenario(_preset("loss-5")),
+    "loss10": Scenario(_preset("loss-10")),
+    "loss20": Scenario(_preset("loss-20")),
+    "loss10_plain": Scenario(_preset("loss-10"), redundant=False),
 }
 
 

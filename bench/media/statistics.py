@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.media.network import Journey, arrived
+from bench.media.network import PACKET, Journey, arrived
 from bench.media.ruler import packets
 from bench.media.trial import Heard
 
-PACKET = 0.02  # seconds
 FRAME = 1_920  # samples at RATE
 RATE = 24_000
 
@@ -42,7 +41,7 @@ def added(call: Heard) -> list[Point]:
 
 def missing(call: Heard, network: Sequence[Journey]) -> float:
     """Seconds of audio that never came out, of what was sent from the first packet that came to the last."""
-    first, stop = arrived(list(network))
+    first, stop = arrived(network)
     return max(0.0, (stop - first) * PACKET - call.samples / RATE)
 
 

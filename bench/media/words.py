@@ -16,6 +16,7 @@ from bench.media.trial import receiving
 from bench.moonshine import plain, whole
 from engine.moonshine import load_ears, one_thread_each
 from media.codecs import PCM
+from media.impair import Impairment
 
 LOSSES = (0.0, 0.05, 0.10, 0.20)
 
@@ -48,7 +49,7 @@ def _cells(seeds: Sequence[int]) -> list[Cell]:
 
 
 def _script(payloads: Sequence[bytes], cell: Cell, *, redundant: bool) -> Script:
-    network = journeys(len(payloads), seed=cell.seed * 1_000 + cell.clip, loss=cell.loss)
+    network = journeys(len(payloads), Impairment(loss=cell.loss), cell.seed * 1_000 + cell.clip)
     return Script(payloads, network, redundant)
 
 

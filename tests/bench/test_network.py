@@ -1,26 +1,23 @@
-from bench.media.network import arrived, journeys, without
+from bench.media.network import PACKET, arrived, journeys, without
+from media.impair import PRESETS
 
 
 def test_a_seed_draws_the_same_network_each_time() -> None:
-    assert journeys(200, seed=3, loss=0.1, jitter=0.03) == journeys(200, seed=3, loss=0.1, jitter=0.03)
-    assert journeys(200, seed=3, loss=0.1) != journeys(200, seed=4, loss=0.1)
-
-
-def test_the_rate_of_loss_is_what_was_asked_for() -> None:
-    network = journeys(20_000, seed=1, loss=0.1)
-    assert abs(network.count(None) / 20_000 - 0.1) < 0.01
+    assert journeys(200, PRESETS["loss-10"], 3) == journeys(200, PRESETS["loss-10"], 3)
+    assert journeys(200, PRESETS["loss-10"], 3) != journeys(200, PRESETS["loss-10"], 4)
 
 
 def test_more_loss_loses_what_less_loss_lost() -> None:
-    some, more = journeys(500, seed=1, loss=0.05), journeys(500, seed=1, loss=0.2)
+    some, more = journeys(500, PRESETS["loss-5"], 1), journeys(500, PRESETS["loss-20"], 1)
+    assert None in some
     assert all(lost is None for kept, lost in zip(some, more, strict=True) if kept is None)
 
 
 def test_jitter_stays_within_its_bound_and_changes_the_order() -> None:
-    network = journeys(500, seed=1, jitter=0.03)
-    arrivals = [index * 0.02 + journey for index, journey in enumerate(network) if journey is not None]
+    network = journeys(500, PRESETS["jitter"], 1)
+    arrivals = [index * PACKET + journey for index, journey in enumerate(network) if journey is not None]
     assert len(arrivals) == 500
-    assert all(0.0 <= arrival - index * 0.02 <= 0.03 for index, arrival in enumerate(arrivals))
+    assert all(0.0 <= arrival - index * PACKET <= 0.0301 for index, arrival in enumerate(arrivals))
     assert arrivals != sorted(arrivals)
 
 
