@@ -20,6 +20,7 @@ from media.rtcp import SenderReport
 from media.rtp import Arrival
 from media.sdp import LONGEST_MESSAGE, MOST_CANDIDATES, Offer, check_offer
 from media.track import BACKLOG, Track, TrackStats
+from media.voice import OpusDecoder
 
 CONNECT_TIMEOUT = 15.0  # seconds from the answer to a connection
 CLOSE_TIMEOUT = 5.0  # seconds that a close may take before it is abandoned
@@ -41,6 +42,7 @@ class PeerSettings:
     channel: str = "events"  # the label of the data channel that the caller creates
     connect_timeout: float = CONNECT_TIMEOUT
     backlog: float = BACKLOG  # seconds of audio that may wait for the reader
+    decoder: OpusDecoder = "pyav"  # what decodes Opus
 
 
 class Peer:
@@ -251,7 +253,11 @@ class Peer:
         ice = compat.ice_connection(transceiver)
         self._gathering = compat.Gathering(ice, self._settings.sockets, self._tell)
         self._track = Track(
-            offer.formats, rate=self._rate, frame_samples=self._frame_samples, backlog=self._settings.backlog
+            offer.formats,
+            rate=self._rate,
+            frame_samples=self._frame_samples,
+            backlog=self._settings.backlog,
+            decoder=self._settings.decoder,
         )
         self._taken = len(offer.candidates)
         compat.take_packets(transceiver.receiver, offer.formats, self._receive, self._report, self._touch)

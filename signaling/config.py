@@ -10,13 +10,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_args
 
 from engine import ENGINES
 from engine.base import EngineConfig
-from media.errors import BadServer
+from media import libopus
+from media.errors import BadServer, NoDecoder
 from media.ice import IceServer, parse_server
 from media.impair import PRESETS
+from media.voice import OpusDecoder
 
 KEY_CHARACTERS = re.compile(r"[A-Za-z0-9._~-]{8,}")  # what also fits a WebSocket subprotocol (RFC 9110 token)
 
@@ -75,6 +77,12 @@ class Config:
         "OFFHOOK_IMPAIR",
     )
 
+    opus_decoder: OpusDecoder = setting(  # noqa: RUF009 - a string, which ruff cannot see through the alias
+        "pyav",
+        "what decodes Opus: pyav, or libopus itself, which repairs losses from what senders without RED repeat",
+        "OFFHOOK_OPUS_DECODER",
+    )
+
     idle_timeout: float = setting(
         30.0, "a call without packets ends after this", "OFFHOOK_IDLE_TIMEOUT", "IDLE_AUDIO_TIMEOUT_SECONDS"
     )
@@ -126,6 +134,7 @@ class Config:
     def _check_network(self) -> None:
         self.udp_port_range()
         self.ice()
+        self._check_decoder()
         if self.impair and self.impair not in PRESETS:
             raise ConfigError(f"there is no network {self.impair!r}: set --impair to {', '.join(PRESETS)}")
         for name, value in (
@@ -140,6 +149,16 @@ class Config:
         for origin in self.origins:
             if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
                 raise ConfigError(f"--origins: {origin!r} is not an origin; write it like https://example.org")
+
+    def _check_decoder(self) -> None:
+        known = get_args(OpusDecoder)
+        if self.opus_decoder not in known:
+            raise ConfigError(f"there is no decoder {self.opus_decoder!r}: set --opus-decoder to {' or '.join(known)}")
+        try:
+            if self.opus_decoder == "libopus":
+                libopus.load()
+        except NoDecoder as error:
+            raise ConfigError(f"--opus-decoder libopus: {error}") from None
 
     def udp_port_range(self) -> tuple[int, int] | None:
         """The first and the last UDP port for media, or None for any."""

@@ -33,6 +33,7 @@ class Peers:
         self._servers = config.ice()
         self._unix_time = unix_time
         self._connect_timeout = config.connect_timeout
+        self._decoder = config.opus_decoder
         self._sockets = Sockets(
             ports=config.udp_port_range(),
             public_address=config.public_address,
@@ -41,7 +42,9 @@ class Peers:
 
     def new(self) -> Peer:
         """A peer that brings audio as the engines want it."""
-        settings = PeerSettings(self._sockets, self._for("offhook"), connect_timeout=self._connect_timeout)
+        settings = PeerSettings(
+            self._sockets, self._for("offhook"), connect_timeout=self._connect_timeout, decoder=self._decoder
+        )
         return Peer(settings, rate=SAMPLE_RATE, frame_samples=FRAME_SAMPLES)
 
     def ice_servers(self, session: str) -> list[dict[str, object]]:

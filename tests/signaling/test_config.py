@@ -2,6 +2,8 @@ from dataclasses import fields
 
 import pytest
 
+from media import libopus
+from media.errors import NoDecoder
 from signaling.config import Config, ConfigError
 
 
@@ -14,6 +16,18 @@ def test_the_defaults_are_those_of_one_person_on_a_laptop() -> None:
     assert (config.host, config.port, config.engine, config.keys) == ("127.0.0.1", 8080, "moonshine", ())
     assert (config.idle_timeout, config.max_session, config.resume_grace) == (30.0, 3600.0, 15.0)
     assert config.speech_timeout == 0.0
+
+
+def test_libopus_is_looked_for_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(OFFHOOK_OPUS_DECODER="libopus").opus_decoder == "libopus"
+
+    def none_here() -> None:
+        raise NoDecoder("there is no libopus on this machine")
+
+    monkeypatch.setattr(libopus, "load", none_here)
+    assert read().opus_decoder == "pyav"
+    with pytest.raises(ConfigError, match="--opus-decoder libopus: there is no libopus"):
+        read(OFFHOOK_OPUS_DECODER="libopus")
 
 
 def test_our_own_variable_wins_over_the_fields() -> None:
@@ -40,6 +54,7 @@ def test_every_setting_has_a_variable_of_ours_and_a_help() -> None:
         ({"OFFHOOK_ENGINE": "whisper"}, "moonshine"),
         ({"OFFHOOK_ENGINE": "remote"}, "--remote-url"),
         ({"OFFHOOK_CAPACITY": "-1"}, "--capacity"),
+        ({"OFFHOOK_OPUS_DECODER": "speex"}, "pyav or libopus"),
         ({"OFFHOOK_IDLE_TIMEOUT": "0"}, "--idle-timeout"),
         ({"OFFHOOK_IDLE_TIMEOUT": "nan"}, "--idle-timeout"),
         ({"OFFHOOK_RESUME_GRACE": "-1"}, "--resume-grace"),
