@@ -1,4 +1,8 @@
-"""Datagrams from anybody, thrown at a peer's port: before, during and after the handshake."""
+"""Datagrams from anybody, thrown at a peer's port: before, during and after the handshake (G1 to G4).
+
+Whoever knows the port can send them, from any address. Each is thrown at a call that stands and at one that is being
+set up, with either side as the one that begins DTLS: a handshake must not be disturbed, and nothing must be kept.
+"""
 
 import asyncio
 import os
@@ -25,11 +29,12 @@ CLIENT_HELLO = (
 )
 JUNK_HANDSHAKE = bytes.fromhex("16fefd0000000000000000002001") + bytes(range(31))
 ATTACKS = {
-    "empty": b"",
+    "empty": b"",  # G1
     "one byte": b"\x80",
-    "rtp over 2 KiB": b"\x80" * 2_049,
+    "rtp over 1500 bytes": b"\x80" * 1_501,
+    "rtp over 2 KiB": b"\x80" * 2_049,  # G2
     "rtp of 60 kB": b"\x80" * 60_000,
-    "dtls alert": ALERT,
+    "dtls alert": ALERT,  # G3, with the next three
     "dtls close_notify": CLOSE_NOTIFY,
     "dtls client hello": CLIENT_HELLO,
     "dtls junk": JUNK_HANDSHAKE,
@@ -92,10 +97,13 @@ async def test_a_connected_call_goes_on(attack: str) -> None:
         assert caller.connection.connectionState == "connected"
 
 
+@pytest.mark.parametrize("begins", ["caller", "server"])
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_a_handshake_is_not_disturbed(attack: str) -> None:
+async def test_a_handshake_is_not_disturbed(attack: str, begins: str) -> None:
     async with peer_and_caller() as (peer, caller):
-        answer = await peer.answer(await caller.offer())
+        setup = "actpass" if begins == "caller" else "passive"
+        answer = await peer.answer((await caller.offer()).replace("a=setup:actpass", f"a=setup:{setup}"))
+        assert f"a=setup:{'passive' if begins == 'caller' else 'active'}" in answer
         with closing(attacker()) as sock:
             throwing = asyncio.create_task(repeatedly(lambda: sock.sendto(ATTACKS[attack], target(peer))))
             try:
