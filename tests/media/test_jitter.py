@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from media.jitter import KEPT, LONGEST_WAIT, MAX_DROPOUT, SHORTEST_WAIT, JitterBuffer
-from media.rtp import Gap, Packet
+from media.rtp import Gap, Packet, Widener
 
 PTIME = 960
 RATE = 48_000
@@ -189,6 +189,72 @@ def test_any_journey_ends_in_order_with_its_time_kept(arrivals: list[tuple[float
     counts = buffer.counts
     assert len(arrivals) == len(released) + counts.late + counts.duplicate
     assert counts.lost == released[-1] + 1 - len(released)
+
+
+class Witness:
+    """A buffer whose sequence numbers wrap on the way, and all that a simple model says of what it may release."""
+
+    def __init__(self, start: int) -> None:
+        self.buffer = JitterBuffer()
+        self.start = start
+        self.widener = Widener(16)
+        self.came: dict[int, float] = {}  # when, of what came in time
+        self.last = -1  # what was released last
+        self.now = 0.0
+
+    def arrive(self, seq: int, now: float) -> None:
+        while (deadline := self.buffer.deadline) is not None and deadline <= now:
+            self.check(deadline)
+        if seq > self.last:
+            self.came.setdefault(seq, now)
+        wide = self.widener.widen((self.start + seq) % 65_536)
+        self.buffer.put(packet(wide, timestamp=wide * PTIME), now)
+        self.check(now)
+
+    def check(self, now: float) -> None:
+        """Everything that is released now came in time, is in order, and skips no more than it may."""
+        for seq in numbers(self.buffer.pop(now)):
+            one = seq - self.start
+            assert one > self.last, "each at most once, and in order"
+            assert one in self.came, "nothing that did not come in time"
+            skipped = range(self.last + 1, one)
+            assert not any(missing in self.came for missing in skipped), "nothing that came in time is missing"
+            if skipped:
+                revealed = min(at for other, at in self.came.items() if other > self.last)
+                assert now >= revealed + SHORTEST_WAIT - 1e-9, "a hole has time to fill"
+            assert now <= self.came[one] + LONGEST_WAIT + 1e-9, "nothing waits longer than the longest wait"
+            self.last = one
+        assert self.last + 1 not in self.came, "what is next in order does not wait"
+
+
+@given(journeys(), st.sampled_from([0, 30_000, 65_500, 65_535]))
+def test_any_journey_is_as_a_simple_model_has_it(arrivals: list[tuple[float, int]], start: int) -> None:
+    witness = Witness(start)
+    for now, seq in arrivals:
+        witness.arrive(seq, now)
+    while (deadline := witness.buffer.deadline) is not None:
+        witness.check(deadline)
+    assert witness.last == max(seq for _, seq in arrivals)
+
+
+@given(journeys(), st.data())
+def test_a_repair_is_an_arrival_that_may_still_come(arrivals: list[tuple[float, int]], data: st.DataObject) -> None:
+    """Whatever is repeated of packets before: nothing is played twice, and the figures add up."""
+    buffer = JitterBuffer()
+    out: list[Packet | Gap] = []
+    for now, seq in arrivals:
+        for back in range(data.draw(st.integers(0, 2)), 0, -1):
+            buffer.repair(packet(seq - back), now)
+        buffer.put(packet(seq), now)
+        out += buffer.pop(now)
+    out += buffer.flush()
+    released = numbers(out)
+    assert released == sorted(set(released))
+    counts = buffer.counts
+    assert counts.released == len(released)
+    assert counts.released + counts.lost == released[-1] + 1
+    assert counts.repaired == len(set(released) - {seq for _, seq in arrivals})
+    assert sum(item.samples for item in out) == (released[-1] + 1) * PTIME
 
 
 @given(journeys())

@@ -4,6 +4,8 @@ import asyncio
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from media.events import Missed
 from media.frames import Frame
@@ -301,6 +303,20 @@ async def test_a_repetition_from_before_a_digit_is_not_taken_for_the_lost_packet
     line.hear(11, payload=wrap([Block(111, 2 * PTIME, VOICE[9]), Block(111, 0, VOICE[11])]), format=RED)
     line.clock.advance(0.2)
     assert line.track.stats.repaired == 0
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 3))
+def test_only_what_nothing_repeats_is_lost(arrive: list[bool], depth: int) -> None:
+    line = Line()
+    came = [True, *arrive, True]
+    for index, one in enumerate(came):
+        if one:
+            line.hear_again(index, depth=min(depth, index))
+        line.clock.advance(0.02)
+    line.clock.advance(0.2)
+    whole = [any(came[index : index + depth + 1]) for index in range(len(came))]
+    assert line.track.stats.lost == whole.count(False)
+    assert line.track.stats.repaired == whole.count(True) - came.count(True)
 
 
 async def test_red_that_cannot_be_read_only_takes_its_place() -> None:
