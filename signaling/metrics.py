@@ -23,7 +23,7 @@ DELAYS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5,
 OPINIONS = (1.5, 2.0, 2.5, 3.0, 3.4, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4)
 
 # What a transport counts (`Transport.figures`), and the counters that it adds to.
-PACKETS = ("received", "expected", "lost", "repaired", "late", "reordered", "duplicate", "undecodable")
+PACKETS = ("received", "expected", "lost", "repaired", "late", "reordered", "duplicate", "undecodable", "foreign")
 SECONDS = ("concealed_seconds", "silent_seconds", "dropped_seconds")
 
 

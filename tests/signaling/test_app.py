@@ -85,6 +85,20 @@ async def test_the_figures_tell_what_became_of_calls_and_of_who_was_refused(open
     assert house.figure("offhook_packets_total", kind="received") > 10
 
 
+async def test_a_callers_line_is_told_and_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.peer.QUALITY_EVERY", 0.2)
+    browser, voice = await house.call("alpha", "bravo")
+    quality = await voice.told("quality")
+    assert quality["loss"] == 0.0
+    assert quality["mos"] > 4.0
+    assert quality["round_trip"] is not None
+    await browser.send(type="bye")
+    await until(lambda: house.switchboard.live == 0)
+    assert house.figure("offhook_quality_mos_count") >= 1
+    assert house.figure("offhook_round_trip_seconds_count") >= 1
+    assert house.figure("offhook_packets_total", kind="lost") == 0
+
+
 async def test_health_says_when_the_engine_is_down(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(house.engine, "stats", lambda: Stats("down", 16, 0, 3))
     for path in ("/health", "/ready"):
