@@ -22,9 +22,10 @@ PEERS = ROOT / ".venv-peers"  # made by `make bench-media`
 CONNECT = 30.0  # seconds
 AT_ONCE = 8  # calls that connect at the same time
 
-# The module and the interpreter of each receiver.
+# The module of each receiver with its arguments, and its interpreter.
 RECEIVERS = {
-    "offhook": ("offhook", Path(sys.executable)),
+    "offhook": ("offhook pyav", Path(sys.executable)),
+    "offhook-libopus": ("offhook libopus", Path(sys.executable)),
     "stock": ("stock", Path(sys.executable)),
     "fastrtc": ("fastrtc", PEERS / "fastrtc" / "bin" / "python"),
     "pipecat": ("pipecat", PEERS / "pipecat" / "bin" / "python"),
@@ -145,5 +146,6 @@ async def receiving(name: str) -> AsyncIterator[Receiver]:
 
 async def _start(name: str, descriptor: int, core: int, said: IO[bytes]) -> asyncio.subprocess.Process:
     module, python = RECEIVERS[name]
-    command = [str(python), "-m", f"bench.media.receivers.{module}", str(descriptor), str(core)]
+    module, *arguments = module.split()
+    command = [str(python), "-m", f"bench.media.receivers.{module}", str(descriptor), str(core), *arguments]
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, pass_fds=[descriptor], stderr=said)

@@ -1,6 +1,7 @@
-"""Offhook: the frames of a `Peer`."""
+"""Offhook: the frames of a `Peer`, with the Opus decoder that the last argument names."""
 
 import asyncio
+import sys
 
 from bench.media.receivers.serve import FRAME, RATE, Answer, Call, Ear, main
 from media.frames import Frame
@@ -37,4 +38,4 @@ def answering(settings: PeerSettings) -> Answer:
 
 
 if __name__ == "__main__":
-    main(lambda: answering(PeerSettings()))
+    main(lambda: answering(PeerSettings(decoder="libopus" if sys.argv[-1] == "libopus" else "pyav")))

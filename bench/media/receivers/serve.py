@@ -148,7 +148,7 @@ async def serve(answer: Answer, descriptor: int) -> None:
 
 
 def main(answer: Callable[[], Answer]) -> None:
-    """Run a receiver: the arguments are its socket's descriptor and its core. `answer` is called on the loop."""
+    """Run a receiver: the first arguments are its socket's descriptor and its core. `answer` is called on the loop."""
     descriptor, core = int(sys.argv[1]), int(sys.argv[2])
     os.sched_setaffinity(0, {core})
 
