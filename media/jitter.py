@@ -106,6 +106,10 @@ class JitterBuffer:
         else:
             self._doubt(packet, now)
 
+    def misses_before(self, seq: int) -> bool:
+        """Whether anything is missing of what comes before this number, so that a repetition of it would help."""
+        return bool(self._waiting) or (self._next is not None and self._next < seq)
+
     def repair(self, packet: Packet, now: float) -> bool:
         """Take a packet as a later one repeats it, if it fills a hole: it is due, not here, and not of a time that has
         been passed. Whether it was taken."""

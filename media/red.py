@@ -17,28 +17,24 @@ class Block(NamedTuple):
 
 def parse(payload: bytes) -> list[Block]:
     """Read the blocks, oldest first, the newest last (section 3). Raises ValueError naming the fault."""
-    headers: list[int] = []  # of 32 bits: the flag, payload type, offset, length
-    at = 0
-    while at < len(payload) and payload[at] & 0x80:
-        if len(payload) < at + 4:
-            raise ValueError("RED payload has a truncated block header")
-        headers.append(int.from_bytes(payload[at : at + 4]))
-        at += 4
-    if at >= len(payload):
-        raise ValueError("RED payload has no primary block")
-    if len(headers) >= MOST_BLOCKS:
-        raise ValueError("RED payload has too many blocks")
-    newest = payload[at] & 0x7F
-    at += 1
+    headers, at = _headers(payload)
     blocks: list[Block] = []
     for header in headers:
         end = at + (header & 0x3FF)
-        if len(payload) < end:
-            raise ValueError("RED payload has a truncated block")
         blocks.append(Block(header >> 24 & 0x7F, header >> 10 & 0x3FFF, payload[at:end]))
         at = end
-    blocks.append(Block(newest, 0, payload[at:]))
+    blocks.append(_newest(payload, headers, at))
     return blocks
+
+
+def newest(arrival: Arrival) -> Arrival:
+    """Only the present packet of those that a RED packet holds. Raises ValueError naming the fault."""
+    ssrc, _, number, timestamp, payload = arrival
+    headers, at = _headers(payload)
+    for header in headers:
+        at += header & 0x3FF
+    block = _newest(payload, headers, at)
+    return Arrival(ssrc, block.payload_type, number, timestamp, block.payload)
 
 
 def unwrap(arrival: Arrival) -> list[Arrival]:
@@ -48,7 +44,7 @@ def unwrap(arrival: Arrival) -> list[Arrival]:
     """
     ssrc, _, number, timestamp, payload = arrival
     blocks = parse(payload)
-    newest = blocks.pop()
+    last = blocks.pop()
     packets = [
         Arrival(
             ssrc, block.payload_type, (number - back) & 0xFFFF, (timestamp - block.offset) & 0xFFFFFFFF, block.payload
@@ -56,5 +52,31 @@ def unwrap(arrival: Arrival) -> list[Arrival]:
         for back, block in zip(range(len(blocks), 0, -1), blocks, strict=True)
         if block.offset and block.payload
     ]
-    packets.append(Arrival(ssrc, newest.payload_type, number, timestamp, newest.payload))
+    packets.append(Arrival(ssrc, last.payload_type, number, timestamp, last.payload))
     return packets
+
+
+def _headers(payload: bytes) -> tuple[list[int], int]:
+    """The headers of the older blocks, 32 bits each (the flag, payload type, offset, length), and where the first
+    block begins; every block is as long as its header says."""
+    headers: list[int] = []
+    at = total = 0
+    size = len(payload)
+    while at < size and payload[at] & 0x80:
+        if size < at + 4:
+            raise ValueError("RED payload has a truncated block header")
+        header = int.from_bytes(payload[at : at + 4])
+        headers.append(header)
+        total += header & 0x3FF
+        at += 4
+    if at >= size:
+        raise ValueError("RED payload has no primary block")
+    if len(headers) >= MOST_BLOCKS:
+        raise ValueError("RED payload has too many blocks")
+    if size < at + 1 + total:
+        raise ValueError("RED payload has a truncated block")
+    return headers, at + 1
+
+
+def _newest(payload: bytes, headers: list[int], at: int) -> Block:
+    return Block(payload[4 * len(headers)] & 0x7F, 0, payload[at:])

@@ -71,6 +71,10 @@ class Source:
         timestamp = self._timestamp.peek(timestamp)
         return Packet(seq, timestamp, payload, 0, payload_type, self.types.noise.get(payload_type, 0))
 
+    def misses_before(self, arrival: Arrival) -> bool:
+        """Whether something before this packet is missing."""
+        return self.jitter.misses_before(self._seq.peek(arrival.sequence_number))
+
     def repeated(self, arrival: Arrival) -> Packet | None:
         """A packet from before, as a later one repeats it; the counters stay where they are. None where it is no audio:
         keys are told several times anyway."""

@@ -8,18 +8,18 @@ There is no thread and no task here: a packet is worked off while it is received
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from media import dtmf
+from media import dtmf, red
 from media.codecs import PCM, Format
 from media.events import Digit, MediaEvent, Missed
 from media.frames import FrameQueue, Framer
 from media.jitter import Counts
-from media.red import unwrap
 from media.rivals import Rivals
 from media.rtcp import SenderReport
 from media.rtp import Arrival, Gap, Packet
@@ -218,7 +218,9 @@ class Track:
         """The packet in a packet, after those that it repeats have filled holes. RED that cannot be read is left as it
         is, and only takes its place in the sequence."""
         try:
-            *repeated, newest = unwrap(arrival)
+            if not source.misses_before(arrival):
+                return red.newest(arrival)
+            *repeated, newest = red.unwrap(arrival)
         except ValueError:
             return arrival
         for one in repeated:
@@ -372,23 +374,24 @@ class Track:
         """Have the timer wake in time. One that wakes too early is left alone: it looks again by itself, and that is
         cheaper than a new timer for every packet."""
         wake_at = self._next_wake()
-        if wake_at is None or (self._timer is not None and self._wake_at <= wake_at):
-            return
         if self._timer is not None:
+            if self._wake_at <= wake_at:
+                return
             self._timer.cancel()
-        self._wake_at = wake_at
-        self._timer = self._clock.call_at(wake_at, self._tick)
+            self._timer = None
+        if wake_at < math.inf:
+            self._wake_at = wake_at
+            self._timer = self._clock.call_at(wake_at, self._tick)
 
-    def _next_wake(self) -> float | None:
-        times = []
+    def _next_wake(self) -> float:
+        wake_at = math.inf if self._stop_at is None else min(self._stop_at, self._heard + QUIET)
         source = self._source
-        if self._stop_at is not None:
-            times.append(min(self._stop_at, self._heard + QUIET))
-        if source is not None:
-            if (deadline := source.jitter.deadline) is not None:
-                times.append(deadline)
-            elif self._stop_at is None:
-                times.append(self._silence_due())  # not while audio waits behind a hole
-            if (pressed := source.keypad.deadline) is not None:
-                times.append(pressed)
-        return min(times, default=None)
+        if source is None:
+            return wake_at
+        deadline = source.jitter.deadline
+        if deadline is not None:
+            wake_at = min(wake_at, deadline)
+        elif self._stop_at is None:
+            wake_at = self._silence_due()  # not while audio waits behind a hole
+        pressed = source.keypad.deadline
+        return wake_at if pressed is None else min(wake_at, pressed)

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media import red
 from media.red import MOST_BLOCKS, Block, parse, unwrap
 from media.rtp import Arrival
 from tests.media.redundancy import LONGEST_OFFSET, wrap
@@ -54,6 +55,12 @@ def test_what_is_wrapped_is_read_again(older: list[Block], last: Block) -> None:
     assert parse(wrap([*older, last])) == [*older, last]
 
 
+@given(st.lists(blocks, max_size=MOST_BLOCKS - 1), newest)
+def test_the_newest_alone_is_the_last_of_all(older: list[Block], last: Block) -> None:
+    arrival = Arrival(7, 63, 10, 5_000, wrap([*older, last]))
+    assert red.newest(arrival) == unwrap(arrival)[-1]
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_blocks_or_a_fault(payload: bytes) -> None:
     try:
@@ -61,4 +68,5 @@ def test_any_bytes_are_blocks_or_a_fault(payload: bytes) -> None:
     except ValueError:
         return
     assert found[-1].offset == 0
+    assert red.newest(Arrival(7, 63, 10, 5_000, payload)).payload == found[-1].payload
     assert sum(len(block.payload) for block in found) < len(payload)
