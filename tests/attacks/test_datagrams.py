@@ -6,12 +6,14 @@ set up, with either side as the one that begins DTLS: a handshake must not be di
 
 import asyncio
 import os
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 
 import pytest
+from aioice import stun
 
 from media import compat
 from media.candidates import parse
@@ -150,3 +152,38 @@ async def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyP
     async with peer_and_caller() as (peer, caller):
         await caller.call(peer)
         assert max(len(protocol._proven) for protocol in protocols(peer)) == 1
+
+
+# A caller knows the password, and may sign as many checks as it likes
+
+
+def signed_check(offer: str, answer: str, *, priority: int | None = 1) -> bytes:
+    """A connectivity check that ICE takes for the caller's."""
+    ours, theirs = (re.findall(r"a=ice-(?:ufrag|pwd):(\S+)", sdp)[:2] for sdp in (answer, offer))
+    message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+    message.attributes["USERNAME"] = f"{ours[0]}:{theirs[0]}"
+    message.attributes["ICE-CONTROLLING"] = 2**64 - 1
+    if priority is not None:
+        message.attributes["PRIORITY"] = priority
+    message.add_message_integrity(ours[1].encode())
+    return bytes(message)
+
+
+@pytest.mark.parametrize("connected", [True, False], ids=["in a call", "before it"])
+@pytest.mark.parametrize("priority", [1, None], ids=["whole", "without a priority"])
+async def test_checks_from_many_addresses_are_not_all_kept(connected: bool, priority: int | None) -> None:
+    async with peer_and_caller() as (peer, caller):
+        offer = await caller.offer()
+        answer = await peer.answer(offer)
+        if connected:
+            await caller.accept(answer)
+            await peer.connected()
+            await caller.connected()
+        check = signed_check(offer, answer, priority=priority)
+        protocol = protocols(peer)[0]
+        for port in range(1, 3_000):
+            protocol.datagram_received(check, ("192.0.2.77", port))
+        ice = protocol.receiver
+        assert len(ice._remote_candidates) + len(ice._early_checks) <= compat.MOST_PROVEN
+        if connected:  # before a call, who fills its own list of addresses may find no room for the true one
+            await is_heard(peer, caller)

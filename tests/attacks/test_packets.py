@@ -234,6 +234,12 @@ async def three_hundred_senders(line: Line) -> None:  # G10
         await line.put(VOICE[0], 1, 0, ssrc=10_000 + ssrc)
 
 
+async def two_thousand_senders_of_nothing(line: Line) -> None:
+    """Each is authentic, so libsrtp would remember all of them, and look through them for every packet."""
+    for ssrc in range(2_000):
+        await line.put(b"", 1, 0, ssrc=50_000 + ssrc, payload_type=99)
+
+
 async def two_senders_at_once(line: Line) -> None:
     for index, payload in enumerate(VOICE * 2):
         await line.put(payload, index, index * 960, ssrc=21 + index % 2)
@@ -350,6 +356,7 @@ ATTACKS: tuple[Attack, ...] = (
     packets_of_every_length,
     the_sender_starts_anew,
     three_hundred_senders,
+    two_thousand_senders_of_nothing,
     two_senders_at_once,
     senders_with_strange_numbers,
     from_opus_to_telephone_and_back,
