@@ -4,11 +4,13 @@ PYTHON ?= python3
 ENGINE ?= moonshine
 VENV := .venv
 BIN := $(VENV)/bin
+# PyTorch for the CPU where there is no NVIDIA GPU, unless pip has been told where its wheels are.
+TORCH_FROM ?= $(if $(shell command -v nvidia-smi)$(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: run test lint types unit web-test e2e bench bench-media format clean
 
-run: $(VENV)/.runtime  ## install what is needed and serve on http://127.0.0.1:8080
+run: $(VENV)/.runtime $(if $(filter moshi,$(ENGINE)),$(VENV)/.moshi)  ## install what is needed and serve on http://127.0.0.1:8080
 	@exec $(BIN)/offhook serve --engine $(ENGINE)
 
 test: lint types unit web-test e2e  ## everything that CI runs
@@ -56,7 +58,13 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.moshi: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing the packages of the moshi engine into $(VENV) ..."
+	@$(PIP) $(TORCH_FROM) -e '.[moshi]'
+	@$(PIP) --no-deps moshi
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.moshi | $(VENV)/bin/python
 	@echo "Installing the development packages into $(VENV) ..."
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.runtime

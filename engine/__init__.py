@@ -16,6 +16,12 @@ def _moonshine(config: EngineConfig) -> Engine:
     return MoonshineEngine(config)
 
 
+def _moshi(config: EngineConfig) -> Engine:
+    from engine.moshi import moshi_engine
+
+    return moshi_engine(config)
+
+
 def _scripted(config: EngineConfig) -> Engine:
     from engine.scripted import scripted_engine
 
@@ -30,6 +36,7 @@ def _remote(config: EngineConfig) -> Engine:
 
 ENGINES: dict[str, Callable[[EngineConfig], Engine]] = {
     "moonshine": _moonshine,
+    "moshi": _moshi,
     "scripted": _scripted,
     "remote": _remote,
 }

@@ -24,6 +24,7 @@ LIVE_BACKLOG = 2.0  # seconds of audio that may wait in a live caller's stream b
 BULK_BACKLOG = 30.0  # a stream that lets more wait is a file's: live callers go before it
 EVENTS_KEPT = 1_000  # events that may wait for a stream's reader before it has overrun
 
+Timestamps = Literal["accurate", "compatible"]  # of words: as exact as can be, or the same as moshi-server's
 PCM = npt.NDArray[np.float32]  # (n,) float32, mono, SAMPLE_RATE
 
 
@@ -42,7 +43,7 @@ class EngineConfig:
     remote_key: str = ""
     model: str = "kyutai/stt-1b-en_fr"
     temperature: float = 0.0
-    timestamps: Literal["accurate", "compatible"] = "accurate"
+    timestamps: Timestamps = "accurate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from engine import ENGINES
-from engine.base import EngineConfig
+from engine.base import EngineConfig, Timestamps
 from media import libopus
 from media.errors import BadServer, NoDecoder
 from media.ice import IceServer, parse_server
@@ -46,6 +46,16 @@ class Config:
     engine_process: bool = setting(True, "run the engine in a supervised process of its own", "OFFHOOK_ENGINE_PROCESS")
     remote_url: str = setting("", "for --engine remote: the WebSocket of a moshi-server", "OFFHOOK_REMOTE_URL")
     remote_key: str = setting("", "for --engine remote: its API key", "OFFHOOK_REMOTE_KEY")
+    model: str = setting(
+        "kyutai/stt-1b-en_fr",
+        "for --engine moshi: a directory, or a repository of the hub, which is fetched once",
+        "OFFHOOK_MODEL",
+        "MODEL_NAME",
+    )
+    temperature: float = setting(0.0, "for --engine moshi: 0 takes the likeliest word", "OFFHOOK_TEMPERATURE")
+    timestamps: str = setting(
+        "accurate", "for --engine moshi: accurate, or compatible with moshi-server's", "OFFHOOK_TIMESTAMPS"
+    )
 
     keys: tuple[str, ...] = setting((), "API keys, comma-separated; none: nobody is asked", "OFFHOOK_KEYS")
     no_auth: bool = setting(False, "serve without keys on an address other than loopback", "OFFHOOK_NO_AUTH")
@@ -106,6 +116,10 @@ class Config:
             raise ConfigError(f"there is no engine {self.engine!r}: set --engine to {', '.join(sorted(ENGINES))}")
         if self.engine == "remote" and not self.remote_url.startswith(("ws://", "wss://")):
             raise ConfigError("--engine remote needs --remote-url, the ws:// or wss:// address of a moshi-server")
+        if self.timestamps not in get_args(Timestamps):
+            raise ConfigError(f"--timestamps {self.timestamps!r}: set it to {' or '.join(get_args(Timestamps))}")
+        if not self.temperature >= 0:
+            raise ConfigError("--temperature must be 0 or more")
 
     def _check_ranges(self) -> None:
         if not 0 <= self.port <= 65_535:
@@ -184,6 +198,9 @@ class Config:
             workers=self.workers,
             remote_url=self.remote_url,
             remote_key=self.remote_key,
+            model=self.model,
+            temperature=self.temperature,
+            timestamps=cast(Timestamps, self.timestamps),
         )
 
     @classmethod
