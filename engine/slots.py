@@ -81,7 +81,7 @@ class Slot:
         self._delay = delay
         self._bulk = bulk
         self._patient_until = 0.0
-        self._stepped_at = -1.0
+        self._due_at = 0.0  # from when on one who keeps pace with what is spoken may have the next frame
         self._frame: PCM = np.zeros(frame_size, dtype=np.float32)
         self._filled = 0
         self._again = 0  # samples at the start of the frame that a flush has let the model hear before
@@ -163,7 +163,8 @@ class Slot:
         self._filled = self._again = 0
         self._heard += live
         self.consumed += live
-        self._stepped_at = now
+        if now >= self._due_at:
+            self._due_at = max(self._due_at, now - self._period) + self._period
         if live:
             self._told_by = self.steps + 1 + self._delay
         return self._frame
@@ -192,7 +193,7 @@ class Slot:
     def _audio_turn(self, now: float) -> Turn:
         if self._bulk:
             return Turn.FILE
-        in_time = self.waiting < CHUNK_SAMPLES + self._size or now - self._stepped_at >= self._period
+        in_time = self.waiting < CHUNK_SAMPLES + self._size or now >= self._due_at
         return Turn.LIVE if in_time else Turn.BACKLOG
 
     def _pass_mark(self, id: int) -> None:

@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
+from time import monotonic
 
 import numpy as np
 import pytest
 
 from engine.base import CHUNK_SAMPLES, EVENTS_KEPT, FRAME_SAMPLES, PCM, SAMPLE_RATE, Stream
 from engine.batch import Mask
-from engine.errors import Overrun, Unavailable
+from engine.errors import Full, Overrun, Unavailable
 from engine.events import Event, Mark, Word
 from engine.loop import BatchedEngine
 from engine.slots import ModelEvent
@@ -132,6 +133,54 @@ async def test_a_failing_step_tells_every_stream(engine: BatchedEngine, model: G
         stream.flush()
         await stream.close()
     assert engine.stats().live == 0
+
+
+async def test_a_step_that_does_not_end_is_stuck_until_it_does(
+    engine: BatchedEngine, model: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.loop.STUCK_AFTER", 0.0)
+    assert engine.stats().state == "ready"
+    stream = await engine.open()
+    await stream.feed(SILENCE)
+    await asyncio.to_thread(model.in_step.wait, PATIENCE)
+    assert engine.stats().state == "stuck"
+    assert engine.stats().free == 0
+    with pytest.raises(Unavailable, match="stuck"):
+        await engine.open()
+    model.gate.set()
+    await asyncio.wait_for(anext(stream), PATIENCE)
+    assert engine.stats().state == "ready"
+
+
+async def test_while_steps_take_too_long_nobody_new_is_let_in(engine: BatchedEngine) -> None:
+    """But clips are heard: they go last."""
+    for _ in range(100):
+        engine._pace.took(0.08, 1, monotonic())
+    stats = engine.stats()
+    assert (stats.state, stats.admitting, stats.free) == ("ready", False, 0)
+    assert stats.load.step_p99 == 0.08
+    with pytest.raises(Full):
+        await engine.open()
+    assert await engine.transcribe_batch([]) == []
+    for _ in range(100):
+        engine._pace.took(0.01, 1, monotonic())
+    assert engine.stats().free == 2
+
+
+async def test_the_figures_count_what_waits(engine: BatchedEngine) -> None:
+    stream = await engine.open()
+    await stream.feed(SECOND)
+    assert engine.stats().load.backlog == 1.0
+
+
+async def test_without_a_capacity_it_is_measured() -> None:
+    model = Gated()
+    model.gate.set()
+    engine = BatchedEngine(lambda: model)
+    await engine.start()
+    assert engine.stats().capacity == 2
+    assert model.steps > 10
+    await engine.close()
 
 
 async def test_a_failure_ends_a_batch_that_waits_for_a_place(engine: BatchedEngine, model: Gated) -> None:

@@ -140,6 +140,48 @@ async def test_closing_a_stream_does_not_wait_for_a_child_that_stands_still(engi
         await engine.open()
 
 
+async def test_a_child_that_stands_still_is_stuck_until_it_goes_on(engine: ProcessEngine) -> None:
+    stream = await engine.open()
+    child = child_of(engine)
+    child.suspend()
+    began = asyncio.get_running_loop().time()
+    stats = await until(engine, lambda stats: stats.state == "stuck")
+    assert asyncio.get_running_loop().time() - began < 6.0
+    assert (stats.capacity, stats.live, stats.free, stats.restarts) == (3, 1, 0, 0)
+    for refused in (engine.open(), engine.transcribe_batch([CHUNK])):
+        with pytest.raises(Unavailable, match="stuck"):
+            await refused
+    child.resume()
+    stats = await until(engine, lambda stats: stats.state == "ready")
+    assert (stats.free, stats.restarts) == (2, 0)
+    stream.mark(1)
+    assert await asyncio.wait_for(anext(stream), PATIENCE) == Mark(1)
+
+
+async def test_a_child_that_stays_stuck_is_killed_and_replaced(
+    engine: ProcessEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.process.END_TIMEOUT", 0.1)
+    monkeypatch.setattr("engine.pulse.HOPELESS", 5)
+    stream = await engine.open()
+    child = child_of(engine)
+    child.suspend()
+    with pytest.raises(Unavailable, match="stuck"):
+        await asyncio.wait_for(anext(stream), PATIENCE)
+    await stream.close()
+    stats = await back(engine, restarts=1)
+    assert stats.live == 0
+    assert not child.is_running()
+    assert await engine.transcribe_batch([say(["alpha"])]) == ["alpha"]
+
+
+async def test_how_hard_the_child_works_is_told(engine: ProcessEngine) -> None:
+    assert await engine.transcribe_batch([say(["alpha"])]) == ["alpha"]
+    load = (await until(engine, lambda stats: stats.load.step_p50 > 0)).load
+    assert load.step_p50 <= load.step_p99
+    assert 0 < load.fill <= 1
+
+
 async def test_close_ends_the_child_and_removes_its_directory(engine: ProcessEngine) -> None:
     child = child_of(engine)
     directory = Path(child.cmdline()[-1]).parent

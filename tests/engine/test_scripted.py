@@ -117,3 +117,23 @@ def through_opus(pcm: PCM, bit_rate: int) -> PCM:
     packets = [packet for piece in [*up.resample(frame), None] for packet in encoder.encode(piece)]
     decoded = [out for packet in packets for raw in decoder.decode(packet) for out in down.resample(raw)]
     return np.concatenate([out.to_ndarray()[0] for out in decoded]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("restored", "heard"), [(True, ["golf"]), (False, [])])
+def test_silence_in_the_middle_of_a_word_is_lost_on_who_is_not_restored(restored: bool, heard: list[str]) -> None:
+    model = ScriptedModel(batch_size=2)
+    rows, reset = np.array([True, False]), np.array([True, False])
+    half = tone("golf", 2 * FRAME)[:FRAME_SAMPLES]
+    said: list[ModelEvent] = []
+    model.step(np.stack([half, half]), rows, reset)
+    reset[:] = False
+    model.save(rows)
+    for _ in range(DELAY):
+        model.step(np.zeros((2, FRAME_SAMPLES), np.float32), rows, reset)
+    if restored:
+        model.restore(rows)
+    for pcm in (half, *[silence(1)] * (DELAY + 1)):
+        said += model.step(np.stack([pcm, pcm]), rows, reset)[0]
+    words = [event for event in said if isinstance(event, Word)]
+    assert [word.text for word in words] == heard
+    assert all(word.start == 0.0 for word in words)

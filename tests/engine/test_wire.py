@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.base import SAMPLE_RATE, Stats
+from engine.base import SAMPLE_RATE, Load, Stats
 from engine.errors import EngineError, Full, Misuse, Overrun, Unavailable
 from engine.events import Mark, Partial, Pause, Step, Word, WordEnd
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt
@@ -53,7 +53,13 @@ replies = st.one_of(
     st.just(Finished()),
     st.builds(Text, st.text(max_size=20)),
     st.builds(Failure, st.text(max_size=20), st.text(max_size=5)),
-    st.builds(Stats, st.sampled_from(["new", "starting", "ready", "down", "closed"]), counts, counts, counts),
+    st.builds(
+        Stats,
+        st.sampled_from(["new", "starting", "ready", "stuck", "down", "closed"]),
+        *(counts, counts, counts),
+        st.booleans(),
+        st.builds(Load, times, times, times, times),
+    ),
 )
 
 
