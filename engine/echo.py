@@ -22,7 +22,7 @@ class Echo:
         self._paused = False  # a flush has told a Pause, and no word has come since
         self._last: Word | None = None  # the last word told
         self._ended = True  # ... and its end was told too
-        self._rewound = False
+        self._rewound = False  # since the last new word
 
     def begin(self) -> None:
         """The model's state was saved: a flush begins."""
@@ -39,7 +39,6 @@ class Echo:
         """Everything from before the flush has been said again by now."""
         if not self._flushing:
             self._due.clear()
-            self._rewound = False
 
     def is_word_new(self, word: Word) -> bool:
         """Whether the word is to be told."""
@@ -50,6 +49,8 @@ class Echo:
         self._last, self._ended, self._paused = word, False, False
         if self._flushing:
             self._told.append(word)
+        else:
+            self._rewound = False
         return True
 
     def is_end_new(self, end: WordEnd) -> bool:

@@ -90,3 +90,11 @@ def test_a_second_flush_before_the_first_is_said_again() -> None:
         False,
         True,
     ]
+
+
+def test_a_word_that_goes_on_behind_the_flush_has_ended_all_the_same() -> None:
+    echo = flushed(Word("one", 1.0), WordEnd(1.2))
+    echo.settle()
+    assert not echo.is_end_new(WordEnd(1.4))
+    assert echo.is_word_new(Word("two", 1.5))
+    assert echo.is_end_new(WordEnd(1.7))
