@@ -434,7 +434,7 @@ def _stun(data: bytes) -> stun.Message | None:
     """As aioice will read it; None for what it cannot read, and would pass on as the caller's data."""
     try:
         return stun.parse_message(data)
-    except ValueError:
+    except (ValueError, struct.error):  # the latter for an attribute that is shorter than its kind
         return None
 
 
