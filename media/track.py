@@ -91,7 +91,8 @@ class Track:
         self._source: Source | None = None
         self._rivals = Rivals()
         self._silence: PCM = np.zeros(frame_samples, np.float32)
-        self._heard = 0.0  # when the last packet came,
+        self._began = 0.0  # when the first packet came,
+        self._heard = 0.0  # and the last,
         self._wrote = 0.0  # and when audio was written last,
         self._lag = SILENCE_LAG  # after which it is missed
         self._lent = 0  # samples of silence that the wall clock supplied and nothing has taken off yet
@@ -187,6 +188,7 @@ class Track:
             if self._source is None or self._source.ssrc != taken.ssrc:
                 self._leave(now)
                 self._source = Source(taken.ssrc, self._types, self._rate, self._decoder)
+                self._began = self._began or now
                 self._lent = 0  # nothing that this sender says of its clock can be held against it
                 self._wrote = max(self._wrote, now)
             self._take(self._source, taken, now)
@@ -270,32 +272,46 @@ class Track:
         self._lent -= taken
         wanted = whole - taken
         begin = source.end + taken * gap.rate // self._rate
+        most = min(int(LONGEST_FILL * self._rate), self._room(now))
         if gap.lost:
-            pcm = self._stand_in(voice, min(wanted, int(LONGEST_FILL * self._rate)), following)
+            pcm, recovered = self._stand_in(voice, min(wanted, most), following)
+            self._push(source, pcm, begin)
+            self._tell_loss(taken + pcm.size - recovered, recovered)
             self._wrote, self._hushed = now, 0
         else:
-            pcm = self._pause(voice, wanted)
-        self._push(source, pcm, begin)
+            self._push(source, self._pause(voice, wanted, most), begin)
         source.end, source.written = source.end + gap.samples, self._framer.written
-        if gap.lost:
-            self._tell_loss(taken + pcm.size)
 
-    def _stand_in(self, voice: Voice, wanted: int, following: list[Packet | Gap]) -> PCM:
-        """What was lost, from the copy in the packet that follows, or something that sounds like it."""
+    def _room(self, now: float) -> int:
+        """Samples that may be made up before this stream is further ahead of the wall clock than a sender's clock, or
+        a network that delivers late, could take it."""
+        return max(0, int((now - self._began + LONGEST_FILL) * self._rate) - self._framer.written)
+
+    def _stand_in(self, voice: Voice, wanted: int, following: list[Packet | Gap]) -> tuple[PCM, int]:
+        """What was lost: something that sounds like it, and at its end what the packet that follows has a copy of, so
+        many samples."""
         for item in following:
             if isinstance(item, Packet) and item.samples and self._types.codecs[item.payload_type] is voice.codec:
-                recovered = voice.recover(item.payload, wanted)
-                if recovered is not None:
+                pcm = voice.recover(item.payload, wanted)
+                if pcm is not None:
+                    recovered = item.samples * self._rate // item.rate
                     self._recovered += 1
-                    self._concealed += max(0, wanted - item.samples * self._rate // item.rate)
-                    return recovered
+                    self._concealed += wanted - recovered
+                    return pcm, recovered
         self._concealed += wanted
-        return voice.conceal(wanted)
+        return voice.conceal(wanted), 0
 
-    def _pause(self, voice: Voice, wanted: int) -> PCM:
+    def _tell_loss(self, lost: int, recovered: int) -> None:
+        """So many samples are lost for good, before the last ones that were recovered."""
+        seconds = lost / self._rate
+        if seconds >= TOLD_LOSS:
+            stop = self._framer.position - recovered / self._rate
+            self._queue.tell(Missed(max(0.0, stop - seconds), stop))
+
+    def _pause(self, voice: Voice, wanted: int, most: int) -> PCM:
         """A silence of the sender's, unless it is so long that the sender's clock must have leapt."""
         voice.hush()
-        if wanted > LONGEST_FILL * self._rate:
+        if wanted > most:
             self._lent = wanted = 0
         self._silent += wanted
         self._hushed += wanted
@@ -322,12 +338,6 @@ class Track:
         for digit in digits:
             self._digits += 1
             self._queue.tell(digit)
-
-    def _tell_loss(self, samples: int) -> None:
-        seconds = samples / self._rate
-        if seconds >= TOLD_LOSS:
-            stop = self._framer.position
-            self._queue.tell(Missed(max(0.0, stop - seconds), stop))
 
     def _push(self, source: Source, pcm: PCM, timestamp: int) -> None:
         """Add audio whose first sample has this timestamp."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from media import libopus
 from media.codecs import PCM, Undecodable, opus_samples
 from media.errors import NoDecoder
+from media.events import Missed
 from media.libopus import RATES, LibopusDecoder, has_copy
 from media.track import Track
 from tests.media.caller import RATE
@@ -149,6 +150,19 @@ async def heard(decoder_line: Line, lost: int) -> Track:
 async def test_a_track_recovers_what_no_redundancy_has() -> None:
     track = await heard(Line(decoder="libopus"), LOST)
     assert (track.stats.repaired, track.stats.lost, track.stats.concealed_seconds) == (1, 0, 0.0)
+
+
+async def test_what_was_recovered_is_not_told_as_missed() -> None:
+    line = Line(decoder="libopus")
+    for index, payload in enumerate(WITH):
+        if not LOST - 5 <= index <= LOST:
+            line.hear(index, payload=payload)
+        line.clock.advance(0.02)
+    line.clock.advance(0.06)
+    (missed,) = (item for item in line.heard() if isinstance(item, Missed))
+    assert (missed.start, missed.stop) == pytest.approx(((LOST - 5) * 0.02, LOST * 0.02), abs=0.09)
+    assert missed.stop - missed.start == pytest.approx(0.1, abs=0.001)
+    assert line.track.stats.lost == 5
 
 
 async def test_a_track_with_pyav_conceals_it() -> None:
