@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH_FROM ?= $(if $(shell command -v nvidia-smi)$(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint types unit web-test e2e bench bench-media format clean
+.PHONY: run test lint types unit web-test e2e bench bench-media fuzz format clean
 
 run: $(VENV)/.runtime $(if $(filter moshi,$(ENGINE)),$(VENV)/.moshi)  ## install what is needed and serve on http://127.0.0.1:8080
 	@exec $(BIN)/offhook serve --engine $(ENGINE)
@@ -29,7 +29,7 @@ unit: $(VENV)/.dev  ## unit and integration tests
 web-test: node_modules/.installed  ## the browser's code, in Node
 	npm test --silent
 
-e2e: $(VENV)/.dev chromium  ## the page in a real browser
+e2e: $(VENV)/.dev chromium firefox  ## the page in real browsers
 	$(BIN)/pytest e2e
 
 bench: $(VENV)/.dev  ## the figures in bench/README.md, on this machine
@@ -40,6 +40,9 @@ bench-media: $(VENV)/.dev $(PEERS)/fastrtc/.installed $(PEERS)/pipecat/.installe
 bench-media:  ## the receive path beside stock aiortc, FastRTC and Pipecat; ARGS="--only latency" for a part of it
 	$(BIN)/python -m bench.media $(ARGS)
 	$(PEERS)/plot/bin/python bench/media/plot.py
+
+fuzz: $(VENV)/.dev  ## hundreds of thousands of inputs bent by chance, for everything that reads what a caller sends
+	$(BIN)/python -m bench.fuzz $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -86,3 +89,10 @@ chromium:
 		echo "Installing Chromium from Debian's packages ..."; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || { \
 		echo "The browser tests need Chromium. As root: apt-get install chromium"; exit 1; }
+
+.PHONY: firefox
+firefox:
+	@command -v firefox-esr >/dev/null || command -v firefox >/dev/null || { \
+		echo "Installing Firefox from Debian's packages ..."; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends firefox-esr >/dev/null; } || { \
+		echo "The browser tests need Firefox. As root: apt-get install firefox-esr"; exit 1; }

@@ -5,9 +5,10 @@ import sys
 
 MEASUREMENTS = (
     ("calls", "-n", "200"),
+    ("outages",),
     ("moonshine", "latency"),
     ("moonshine", "load"),
-    ("fuzz_sdp", "20000"),
+    ("fuzz", "50000"),
 )
 
 

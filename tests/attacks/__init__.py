@@ -8,7 +8,7 @@ G4          test_flood; test_datagrams: what a flood brings before the call is c
 G5          tests/media/test_peer: nothing is left of a hundred offers; tests/signaling/transports: of fifty
             abandoned ones, and of one that never connects
 G6          tests/media/test_sdp, tests/signaling/transports/test_whip: what cannot be answered is refused with a
-            sentence; test_parsers: a hundred thousand offers
+            sentence; test_parsers: more of them, bent by chance
 G7          test_packets: one_empty_payload, twenty_empty_payloads
 G8          test_packets: the_clock_leaps_back, the_clock_leaps_ahead, the_clock_is_noise, the_sender_starts_anew
 G9          test_reports: a_goodbye_and_then_more, a_goodbye_and_then_another_sender, and two more
