@@ -119,7 +119,8 @@ def fitting_rows(weights: int, row: int, free: int, wanted: int, most: int) -> i
     rows = int((0.9 * free - weights) // row) - 1
     if rows < max(1, wanted):
         need = (weights + (max(1, wanted) + 1) * row) / 0.9
-        sentence = f"{max(1, wanted)} callers at once need {_gigabytes(need)} of memory and {_gigabytes(free)} are free"
+        places = f"the model and places for callers ({max(1, wanted)})"
+        sentence = f"{places} take {_gigabytes(need)} of memory, and {_gigabytes(free)} are free"
         raise Unavailable(f"{sentence}: set --capacity {rows}" if rows > 0 else sentence)
     return wanted or min(rows, most)
 

@@ -2,15 +2,21 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from engine.base import Engine, EngineConfig
+from engine.moshi import moshi_engine
 from engine.process import ProcessEngine
 from engine.remote import RemoteEngine
 from engine.scripted import WORDS, say, scripted_engine
 from tests.engine.contract import Case, Clip, EngineContract
+from tests.engine.digits import WORDS as DIGITS
+from tests.engine.digits import recite
 from tests.engine.moshi_server import KEY, moshi_server
+
+TINY = Path(__file__).parent / "tiny"
 
 
 def tones() -> Sequence[Clip]:
@@ -18,12 +24,14 @@ def tones() -> Sequence[Clip]:
     return [Clip(say(WORDS[start : start + 4]), WORDS[start : start + 4]) for start in range(0, 20, 4)]
 
 
-def started(make: Callable[[EngineConfig], Engine]) -> Callable[[int], AbstractAsyncContextManager[Engine]]:
-    """An engine by its factory, on the scripted model."""
+def started(
+    make: Callable[[EngineConfig], Engine], name: str = "scripted"
+) -> Callable[[int], AbstractAsyncContextManager[Engine]]:
+    """An engine by its factory, on the scripted model or another."""
 
     @asynccontextmanager
     async def running(capacity: int) -> AsyncIterator[Engine]:
-        engine = make(EngineConfig("scripted", capacity=capacity))
+        engine = make(EngineConfig(name, capacity=capacity, model=str(TINY)))
         await engine.start()
         try:
             yield engine
@@ -49,9 +57,16 @@ def remote(*, ours: bool) -> Callable[[int], AbstractAsyncContextManager[Engine]
     return running
 
 
+def digits() -> Sequence[Clip]:
+    """Five clips for the moshi engine's tiny model that share no word."""
+    pairs = [DIGITS[start : start + 2] for start in range(0, 10, 2)]
+    return [Clip(recite(pair), pair) for pair in pairs]
+
+
 CASES = {
     "scripted": Case(started(scripted_engine), tones),
     "process": Case(started(ProcessEngine), tones),
+    "moshi": Case(started(moshi_engine, "moshi"), digits),
     "remote-moshi-server": Case(remote(ours=False), tones),
     "remote-offhook": Case(remote(ours=True), tones),
 }
