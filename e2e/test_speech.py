@@ -4,7 +4,9 @@ The browser's own processing of a voice (echo, noise, gain) is on, as it is for 
 """
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.timeout(180)
 
 FROM_FILE = 0.05  # by how much the page's word error rate may be above that of the same engine on the file
 FROM_TEXT = 0.25  # word error rate of the page where the text is printed
+FROM_CLEAN = 0.03  # by how much a tenth of all packets lost may raise it
 FIRST_WORDS = 1.5  # seconds from the first speech to the first words on the page
 
 # What was said. The first two are printed in books; endgame_nagg_nell is a free adaptation that is printed nowhere, and
@@ -45,6 +48,7 @@ TEXTS = {
 PRINTED = ("beckett", "two_cities")
 CLIPS = ("beckett", "endgame_nagg_nell", "two_cities")
 TURNS = CLIPS[:2], CLIPS[2:]  # the first two are read at the same time
+LONGEST = "two_cities"
 
 # When the microphone was asked for, and when the first word that was said stood on the page: at all, and settled. In
 # milliseconds. A breath before it, which an engine may take for a word, does not count.
@@ -90,15 +94,35 @@ def recitals(
     browser: BrowserFactory, wavs: dict[str, Path], files: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Recital]:
     """Each recording read to the page: the two short ones at the same time, then the long one."""
-    server = Server(tmp_path_factory.mktemp("moonshine") / "server.log", "--engine", "moonshine")
-    try:
+    with serving(tmp_path_factory) as server:
         heard = [
             recital for clips in TURNS for recital in recite(browser, server, {clip: wavs[clip] for clip in clips})
         ]
+    return {recital.clip: recital for recital in heard}
+
+
+@pytest.fixture(scope="module")
+def through_loss(
+    browser: BrowserFactory,
+    wavs: dict[str, Path],
+    recitals: dict[str, Recital],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Recital:
+    """The longest recording again, over a network that loses a tenth of all packets, both ways."""
+    with serving(tmp_path_factory, "--impair", "loss-10") as server:
+        (recital,) = recite(browser, server, {LONGEST: wavs[LONGEST]})
+    return recital
+
+
+@contextmanager
+def serving(tmp_path_factory: pytest.TempPathFactory, *arguments: str) -> Iterator[Server]:
+    """A server with the real engine; it has met nothing that it did not expect."""
+    server = Server(tmp_path_factory.mktemp("moonshine") / "server.log", "--engine", "moonshine", *arguments)
+    try:
+        yield server
     finally:
         server.end()
     assert "Traceback" not in server.log, server.log
-    return {recital.clip: recital for recital in heard}
 
 
 @pytest.fixture(params=CLIPS)
@@ -163,6 +187,15 @@ def test_the_page_is_as_good_as_the_engine_on_the_file(
 @pytest.mark.parametrize("clip", PRINTED)
 def test_the_page_writes_what_was_said(clip: str, recitals: dict[str, Recital]) -> None:
     assert word_errors(TEXTS[clip], recitals[clip].text) <= FROM_TEXT, recitals[clip].text
+
+
+def test_a_tenth_of_all_packets_costs_few_words(
+    through_loss: Recital, recitals: dict[str, Recital], figures: Figures
+) -> None:
+    """Chromium sends each packet's sound twice (RED)."""
+    clean, lossy = (word_errors(TEXTS[LONGEST], heard.text) for heard in (recitals[LONGEST], through_loss))
+    figures(f"{LONGEST}: word error rate {lossy:.3f} at 10 % loss, {clean:.3f} without; {through_loss.missed} gaps")
+    assert lossy <= clean + FROM_CLEAN, f"\n10 %: {through_loss.text}\nnone: {recitals[LONGEST].text}"
 
 
 def test_first_words_come_while_they_are_spoken(recital: Recital, figures: Figures) -> None:

@@ -65,6 +65,7 @@ def test_every_setting_has_a_variable_of_ours_and_a_help() -> None:
         ({"OFFHOOK_NO_AUTH": "maybe"}, "OFFHOOK_NO_AUTH"),
         ({"OFFHOOK_UDP_PORTS": "40100-40000"}, "--udp-ports"),
         ({"OFFHOOK_UDP_PORTS": "80"}, "--udp-ports"),
+        ({"OFFHOOK_IMPAIR": "loss-99"}, "--impair to clean, wifi"),
         ({"OFFHOOK_PUBLIC_ADDRESS": "example.org"}, "--public-address"),
         ({"OFFHOOK_TRUSTED_PROXIES": "10.0.0.1,proxy"}, "--trusted-proxies"),
         ({"OFFHOOK_ICE_SERVERS": "http://example.org"}, "--ice-servers"),
