@@ -14,9 +14,10 @@ either fails there and not in a call. What each does, why, and when it can go:
   Until aiortc survives what cannot be read and aioice bounds its queue. It times ICE's checks too (`round_trip`),
   which aioice does not, and takes an answer to them that is late: aioice ends a call over 0.5 s of round trip. Until it
   keeps consent by any answer (RFC 7675 section 5.1).
-- `take_packets`: datagrams after SRTP, before aiortc's jitter buffer and its decoder thread per call, while its
-  receiver reports go on, with figures of our own: aiortc's forget the turns of the sequence. Both it and libsrtp
-  forget all but the last senders. Until aiortc has a raw receiver.
+- `take_packets`: RTP as the socket brings it, before the queue and the task that aioice and aiortc need for it, and
+  before aiortc's jitter buffer and its decoder thread per call, while its receiver reports go on, with figures of our
+  own: aiortc's forget the turns of the sequence. Both it and libsrtp forget all but the last senders. Until aiortc has
+  a raw receiver.
 - `answer_codecs`: payload types and parameters as the offer has them; aiortc's table knows fewer.
 - `guard_association`: what an SCTP packet says of its own lengths is checked before aiortc believes it, and what it
   keeps is bounded. Until aiortc's reader ends, and survives, on any input.
@@ -35,6 +36,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
+import pylibsrtp
 from aioice import ice as aioice
 from aioice import stun
 from aioice.candidate import Candidate as AioiceCandidate
@@ -66,6 +68,9 @@ from media.relay import Carried, Network, Relay, total
 from media.rtcp import SenderReport, sender_reports
 from media.rtp import Arrival, parse
 
+BEYOND_STUN = 4  # the first byte of what is no STUN, and
+SRTP = range(128, 192)  # of what is RTP or RTCP (RFC 7983 section 7), of which
+RTCP = range(192, 224)  # the second byte tells RTCP (RFC 5761 section 4)
 LONGEST_DATAGRAM = 1_500  # bytes; an Ethernet frame, and the longest that pylibsrtp takes
 MOST_UNREAD = 512  # datagrams that may wait: five seconds of a call, or a DTLS handshake many times over
 MOST_PROVEN = 64  # addresses from which the caller may have proven itself
@@ -343,11 +348,13 @@ class GuardedProtocol(aioice.StunProtocol):
             await self.relay.closed()
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        """What aioice's protocol does, for the datagrams that are acceptable."""
-        if isinstance(data, bytes) and self._acceptable(data, (addr[0], addr[1])):
+        """What aioice's protocol does, for the datagrams that are acceptable; media is not first tried as STUN."""
+        if not isinstance(data, bytes) or not self._acceptable(data, (addr[0], addr[1])):
+            self.refused += 1
+        elif data[0] < BEYOND_STUN:
             super().datagram_received(data, addr)
         else:
-            self.refused += 1
+            self.receiver.data_received(data, self.local_candidate.component)
 
     async def request(
         self,
@@ -402,7 +409,7 @@ class GuardedProtocol(aioice.StunProtocol):
     def _acceptable(self, data: bytes, address: tuple[str, int]) -> bool:
         if not 0 < len(data) <= LONGEST_DATAGRAM:
             return False
-        if data[0] < 4:  # STUN's share of the first byte (RFC 7983 section 7)
+        if data[0] < BEYOND_STUN:
             message = _stun(data)
             if message is None:
                 return False
@@ -499,8 +506,9 @@ def take_packets(
     taker = _Taker(receiver, formats, on_packet, on_report, on_activity)
     cast(Any, receiver).receive = taker.start
     outside = cast(Any, receiver.transport)
-    outside._handle_rtp_data = taker.take_rtp
+    outside._handle_rtp_data = taker.take_rtp_later
     outside._handle_rtcp_data = taker.take_rtcp
+    cast(Any, receiver.transport.transport._connection).data_received = taker.take_datagram
     _bound_srtp(receiver.transport)
 
 
@@ -521,6 +529,8 @@ class _Taker:
         self._on_report = on_report
         self._on_activity = on_activity
         self._clock = asyncio.get_running_loop().time
+        self._transport = cast(Any, receiver.transport)
+        self._queue = receiver.transport.transport._connection.data_received
         self._handle_rtcp = receiver.transport._handle_rtcp_data
         self._statistics: dict[int, _Statistics] = self._receiver._RTCRtpReceiver__remote_streams
         self._negotiated = {format.payload_type for format in formats}
@@ -536,8 +546,21 @@ class _Taker:
             receiver._RTCRtpReceiver__rtcp_task = asyncio.ensure_future(receiver._run_rtcp())
             receiver._RTCRtpReceiver__started = True
 
-    async def take_rtp(self, data: bytes, arrival_time_ms: int) -> None:
-        """In place of the transport's `_handle_rtp_data`."""
+    def take_datagram(self, data: bytes, component: int) -> None:
+        """Before aioice's queue, and the task of aiortc's that reads it: together they cost more than a packet's
+        decoding. Without keys yet, and for all that is no RTP, that is still the way."""
+        srtp = self._transport._rx_srtp
+        if srtp is None or data[0] not in SRTP or len(data) < 2 or data[1] in RTCP:
+            self._queue(data, component)
+            return
+        with contextlib.suppress(pylibsrtp.Error):  # not authentic, or a replay
+            self._take_rtp(srtp.unprotect(data))
+
+    async def take_rtp_later(self, data: bytes, arrival_time_ms: int) -> None:
+        """In place of the transport's `_handle_rtp_data`, for what came before there were keys."""
+        self._take_rtp(data)
+
+    def _take_rtp(self, data: bytes) -> None:
         try:
             arrival = parse(data)
         except ValueError:

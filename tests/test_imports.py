@@ -23,6 +23,7 @@ GUESTS = {
     "aiohttp": {"signaling", "engine/remote.py", "offhook/call.py"},
     "aiortc": {"media/peer.py", "media/compat.py", "media/caller.py"},
     "aioice": {"media/compat.py"},
+    "pylibsrtp": {"media/compat.py"},
     "av": {"media"},
     "moonshine_voice": {"engine/moonshine.py"},
     "torch": {"engine/moshi.py", "engine/net.py", "engine/states.py"},

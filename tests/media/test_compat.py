@@ -230,6 +230,33 @@ async def test_receiver_reports_are_sent_and_tell_the_loss() -> None:
         await peer.close()
 
 
+async def test_a_packet_waits_in_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[bytes] = []
+    monkeypatch.setattr(Peer, "_receive", lambda peer, arrival: heard.append(arrival.payload))
+    peer = new_peer()
+    async with Caller() as caller:
+        await caller.call(peer)
+        assert peer._transceiver is not None
+        ice = compat.ice_connection(peer._transceiver)
+        came = asyncio.Event()
+        take = ice.data_received
+
+        def watched(data: bytes, component: int) -> None:
+            before = ice._queue.qsize()
+            take(data, component)
+            if data[0] in compat.SRTP and data[1] not in compat.RTCP:
+                assert ice._queue.qsize() == before
+                assert heard  # in the same breath
+                came.set()
+
+        monkeypatch.setattr(ice, "data_received", watched)
+        await caller.send(rtp(0, 0, b"voice"))
+        async with asyncio.timeout(5):
+            await came.wait()
+        assert heard == [b"voice"]
+    await peer.close()
+
+
 async def test_only_eight_senders_are_remembered_and_the_close_returns() -> None:
     peer = new_peer()
     async with Caller() as caller:
