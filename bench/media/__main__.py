@@ -27,6 +27,7 @@ from bench.media.trial import RECEIVERS, cores
 SECTIONS = ("cost", "latency", "words", "setup")
 OURS = "offhook"  # with more words than the peers, since each peer's sender is the same with and without RED
 LATENCY_SECONDS = 16.0
+BUSY = 0.7  # the load before the run from which on its figures say little
 SETUP_CALLS = 10
 
 
@@ -92,7 +93,7 @@ def keep(options: argparse.Namespace, figures: dict[str, Any]) -> None:
         {
             "cores": {"callers": callers, "receiver": receiver},
             "sessions": options.sessions,
-            "load": os.getloadavg()[0],
+            "load_before": options.load,
             "rows": [asdict(row) | {"verdict": row.verdict} for row in rows(figures, options.sessions)],
             "figures": figures,
         },
@@ -129,6 +130,9 @@ def main() -> int:
     if missing:
         raise SystemExit(f"{', '.join(missing)}: not installed; `make bench-media` does it")
     figures = earlier(options)
+    options.load = round(os.getloadavg()[0], 2)
+    if options.load > BUSY:
+        print(f"The load is {options.load:g} already: whatever else runs here will be seen in the figures.")
     asyncio.run(run(options, figures))
     lines = rows(figures, options.sessions)
     print(render(lines, [name for name in RECEIVERS if name in figures]))
