@@ -180,7 +180,7 @@ def _ask_hub(source: Source, file: str, *, dry_run: bool) -> Any:
     try:
         return hf_hub_download(source.repository, file, revision=source.revision, dry_run=dry_run)
     except errors.LocalEntryNotFoundError:
-        why = "it is not on this machine, and the hub cannot be reached"
+        why = "it is not on this machine, and the hub cannot be reached (a directory will do as well)"
     except errors.RepositoryNotFoundError:
         why = "the hub has no such repository, or it is not open to you"
     except errors.RevisionNotFoundError:

@@ -256,6 +256,8 @@ class _Thread:
             batch = self._prepare()
             self._post(self._prepared, batch)
             self._serve(batch)
+        except Unavailable as error:  # a model that cannot be had says so itself
+            self._post(self._failed, error)
         except Exception as error:  # the thread ends here; its callers are told
             logger.exception("the engine failed")
             self._post(self._failed, error)
