@@ -1,6 +1,7 @@
 """The one place where the parts are joined."""
 
 import logging
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -78,7 +79,13 @@ async def health(request: web.Request) -> web.Response:
     status = "draining" if switchboard.draining else "ok" if stats.state == "ready" else stats.state
     body: dict[str, Any] = {
         "status": status,
-        "engine": {"name": request.app[CONFIG].engine, "state": stats.state, "restarts": stats.restarts},
+        "engine": {
+            "name": request.app[CONFIG].engine,
+            "state": stats.state,
+            "restarts": stats.restarts,
+            "admitting": stats.admitting,
+            "load": {name: round(figure, 4) for name, figure in asdict(stats.load).items()},
+        },
         "capacity": stats.capacity,
         "live": switchboard.live,
         "free": 0 if switchboard.draining else stats.free,

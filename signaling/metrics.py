@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from engine.base import Engine, Stats
+from engine.base import Engine, Load, Stats
 from media.events import Quality
 from signaling.errors import wire_error
 
@@ -113,6 +113,17 @@ class _EngineCollector(Collector):
         yield GaugeMetricFamily("offhook_engine_capacity", "Callers at once", stats.capacity)
         yield GaugeMetricFamily("offhook_engine_free", "Callers that would be taken now", stats.free)
         yield CounterMetricFamily("offhook_engine_restarts", "Restarts of the engine", value=stats.restarts)
+        admitting = "0 while the engine has too much to do to take another caller"
+        yield GaugeMetricFamily("offhook_engine_admitting", admitting, stats.admitting)
+        yield from self._load(stats.load)
+
+    def _load(self, load: Load) -> Iterator[Metric]:
+        steps = GaugeMetricFamily("offhook_engine_step_seconds", "The recent steps of the batch", labels=["quantile"])
+        steps.add_metric(["0.5"], load.step_p50)
+        steps.add_metric(["0.99"], load.step_p99)
+        yield steps
+        yield GaugeMetricFamily("offhook_engine_fill", "Callers in a step, as a share of the places", load.fill)
+        yield GaugeMetricFamily("offhook_engine_backlog_seconds", "Audio that waits for the engine", load.backlog)
 
 
 def _histogram(registry: CollectorRegistry, name: str, help: str, buckets: tuple[float, ...]) -> Histogram:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -42,7 +43,13 @@ async def test_health_counts_the_places(open_house: OpenHouse) -> None:
     house = await open_house(capacity=1)
     assert await house.health() == {
         "status": "ok",
-        "engine": {"name": "scripted", "state": "ready", "restarts": 0},
+        "engine": {
+            "name": "scripted",
+            "state": "ready",
+            "restarts": 0,
+            "admitting": True,
+            "load": {"step_p50": 0.0, "step_p99": 0.0, "fill": 0.0, "backlog": 0.0},
+        },
         "capacity": 1,
         "live": 0,
         "free": 1,
@@ -99,13 +106,16 @@ async def test_a_callers_line_is_told_and_counted(house: House, monkeypatch: pyt
     assert house.figure("offhook_packets_total", kind="lost") == 0
 
 
-async def test_health_says_when_the_engine_is_down(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(house.engine, "stats", lambda: Stats("down", 16, 0, 3))
+@pytest.mark.parametrize("state", ["down", "stuck"])
+async def test_health_says_when_the_engine_cannot_serve(
+    house: House, monkeypatch: pytest.MonkeyPatch, state: Literal["down", "stuck"]
+) -> None:
+    monkeypatch.setattr(house.engine, "stats", lambda: Stats(state, 16, 0, 3))
     for path in ("/health", "/ready"):
         async with house.http.get(f"{house.url}{path}") as response:
             assert response.status == 503
     body = await house.health()
-    assert (body["status"], body["engine"]["restarts"], body["free"]) == ("down", 3, 0)
+    assert (body["status"], body["engine"]["restarts"], body["free"]) == (state, 3, 0)
 
 
 async def test_health_says_when_the_server_is_ending(house: House) -> None:

@@ -1,7 +1,9 @@
+import numpy as np
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine import load
-from engine.base import EngineConfig
+from engine.base import FRAME_SAMPLES, EngineConfig
 from engine.errors import Full
 from media.events import Quality
 from signaling.errors import BadMessage
@@ -85,6 +87,14 @@ async def test_the_engine_and_the_live_sessions_are_asked_when_the_figures_are()
     assert read(metrics, "offhook_engine_free") == 2
     assert read(metrics, "offhook_engine_restarts_total") == 0
     assert read(metrics, "offhook_sessions_live") == 2
+    assert read(metrics, "offhook_engine_admitting") == 1
+    await stream.feed(np.zeros(FRAME_SAMPLES, dtype=np.float32))
+    await anext(stream)
+    median = read(metrics, "offhook_engine_step_seconds", quantile="0.5")
+    assert median is not None
+    assert 0 < median < 1
+    assert read(metrics, "offhook_engine_fill") == pytest.approx(1 / 3)
+    assert read(metrics, "offhook_engine_backlog_seconds") == 0
     await stream.close()
     await engine.close()
 
