@@ -10,6 +10,8 @@ import numpy as np
 from media.codecs import PCM
 from media.events import MediaEvent, Missed
 
+MOST_EVENTS = 1_000  # that may wait between the frames: nobody presses so many keys while two seconds of audio wait
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -63,6 +65,7 @@ class FrameQueue(AsyncIterator[Frame | MediaEvent]):
 
     def __init__(self, limit: int, frame_seconds: float) -> None:
         self.dropped = 0  # frames
+        self.untold = 0  # events
         self._limit = limit
         self._frame_seconds = frame_seconds
         self._items: deque[Frame | MediaEvent] = deque()
@@ -81,10 +84,14 @@ class FrameQueue(AsyncIterator[Frame | MediaEvent]):
         self._changed.set()
 
     def tell(self, event: MediaEvent) -> None:
-        """Add an event between the frames."""
-        if not self._ended:
-            self._items.append(event)
-            self._changed.set()
+        """Add an event between the frames. Beyond a thousand that nobody has read it is only counted."""
+        if self._ended:
+            return
+        if len(self._items) - self._frames >= MOST_EVENTS:
+            self.untold += 1
+            return
+        self._items.append(event)
+        self._changed.set()
 
     def end(self) -> None:
         """No more frames; what waits is still read."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.events import Digit, MediaEvent, Missed
-from media.frames import Frame, FrameQueue, Framer
+from media.frames import MOST_EVENTS, Frame, FrameQueue, Framer
 
 
 def frame(index: int) -> Frame:
@@ -85,3 +85,13 @@ async def test_a_digit_outlives_the_frames_around_it() -> None:
     assert [item.digit for item in items if isinstance(item, Digit)] == ["0", "1", "2"]
     assert [item for item in items if isinstance(item, Missed)] == [Missed(0.0, 1.0)]
     assert start_of(items[-1]) == 1.0
+
+
+async def test_a_flood_of_events_that_nobody_reads_is_bounded_and_counted() -> None:
+    queue = FrameQueue(2, 0.5)
+    for number in range(MOST_EVENTS + 5):
+        queue.tell(Digit("1", float(number), 0.1))
+    queue.put(frame(0))
+    queue.end()
+    items = [item async for item in queue]
+    assert (len(items), queue.untold, queue.dropped) == (MOST_EVENTS + 1, 5, 0)
