@@ -38,8 +38,7 @@ bench: $(VENV)/.dev  ## the figures in bench/README.md, on this machine
 PEERS := .venv-peers
 bench-media: $(VENV)/.dev $(PEERS)/fastrtc/.installed $(PEERS)/pipecat/.installed $(PEERS)/plot/.installed
 bench-media:  ## the receive path beside stock aiortc, FastRTC and Pipecat; ARGS="--only latency" for a part of it
-	$(BIN)/python -m bench.media $(ARGS)
-	$(PEERS)/plot/bin/python bench/media/plot.py
+	@$(BIN)/python -m bench.media $(ARGS); reached=$$?; $(PEERS)/plot/bin/python bench/media/plot.py; exit $$reached
 
 fuzz: $(VENV)/.dev  ## hundreds of thousands of inputs bent by chance, for everything that reads what a caller sends
 	$(BIN)/python -m bench.fuzz $(ARGS)

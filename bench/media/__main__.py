@@ -92,9 +92,8 @@ def keep(options: argparse.Namespace, figures: dict[str, Any]) -> None:
         "media",
         {
             "cores": {"callers": callers, "receiver": receiver},
-            "sessions": options.sessions,
             "load_before": options.load,
-            "rows": [asdict(row) | {"verdict": row.verdict} for row in rows(figures, options.sessions)],
+            "rows": [asdict(row) | {"verdict": row.verdict} for row in rows(figures)],
             "figures": figures,
         },
     )
@@ -134,7 +133,7 @@ def main() -> int:
     if options.load > BUSY:
         print(f"The load is {options.load:g} already: whatever else runs here will be seen in the figures.")
     asyncio.run(run(options, figures))
-    lines = rows(figures, options.sessions)
+    lines = rows(figures)
     print(render(lines, [name for name in RECEIVERS if name in figures]))
     return int(any(line.verdict == "MISSED" for line in lines))
 

@@ -13,8 +13,9 @@ WARM = 2.0  # seconds that the first calls speak before memory and threads are c
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one session among many."""
+    """Of one session among `sessions`."""
 
+    sessions: int
     cpu: float  # milliseconds per second of its audio that came out
     cpu_red: float | None  # the same with a sender that repeats each packet, where the receiver asks for that
     busy: float  # share of the core that all sessions took; near 1 the receiver cannot keep up
@@ -39,6 +40,7 @@ async def measure(name: str, sessions: int, seconds: float) -> dict[str, float |
     more = sessions - few
     return asdict(
         Cost(
+            sessions=sessions,
             cpu=round(plain * 1e3, 2),
             cpu_red=None if red is None else round(red * 1e3, 2),
             busy=round(plain * sessions, 2),

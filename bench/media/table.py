@@ -31,9 +31,9 @@ class Row:
         return "goal" if self.goal is not None and value <= self.goal else "must"
 
 
-def rows(figures: Figures, sessions: int) -> list[Row]:
+def rows(figures: Figures) -> list[Row]:
     """Every line for which something was measured."""
-    lines = [*_cost(figures, sessions), *_latency(figures), *_words(figures), *_setup(figures)]
+    lines = [*_cost(figures), *_latency(figures), *_words(figures), *_setup(figures)]
     return [line for line in lines if line.values]
 
 
@@ -50,9 +50,10 @@ def _values(figures: Figures, read: Callable[[Any], float | None]) -> dict[str, 
     return found
 
 
-def _cost(figures: Figures, sessions: int) -> Iterator[Row]:
+def _cost(figures: Figures) -> Iterator[Row]:
     cpu = _values(figures, lambda of: of["cost"]["cpu"])
-    yield Row(f"CPU per session-second, {sessions} sessions, ms", cpu)
+    yield Row("sessions at once", _values(figures, lambda of: of["cost"]["sessions"]))
+    yield Row("CPU per session-second, ms", cpu)
     yield Row("  with a RED sender, ms", _values(figures, lambda of: of["cost"]["cpu_red"]))
     yield Row("  share of the core that all took", _values(figures, lambda of: of["cost"]["busy"]))
     for peer, must, goal in (("stock", 0.45, 0.30), ("fastrtc", 0.35, None), ("pipecat", 0.25, None)):
