@@ -71,6 +71,7 @@ class SignalSocket:
                         return
                     if self._peer is not None:
                         patience.reschedule(None)
+                    await asyncio.sleep(0)  # whoever floods takes turns with everybody else
         except TimeoutError:
             await self._refuse(NeverConnected("No offer came in time."))
 
