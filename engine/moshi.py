@@ -14,6 +14,8 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from engine.net import Net, Snapshot
 
 MOSHI = "0.2.13"
+PACKAGES = ("torch", "moshi", "einops", "huggingface_hub", "safetensors", "sentencepiece")
 INSTALL = f"pip install 'offhook[moshi]' -c constraints.txt && pip install --no-deps moshi=={MOSHI}"
 GPU_ROWS = 256  # rows at most, where memory would have more: what a step of 80 ms can be made for
 CPU_ROWS = 16
@@ -55,18 +58,23 @@ def moshi_engine(config: EngineConfig) -> BatchedEngine:
     return BatchedEngine(lambda: load_model(config), config.capacity)
 
 
+def check_installed() -> None:
+    """Raise Unavailable with the commands where a package is missing, or moshi is not the one that was tried."""
+    missing = [package for package in PACKAGES if find_spec(package) is None]
+    if missing:
+        raise Unavailable(f"the moshi engine is not installed ({missing[0]} is missing): {INSTALL}")
+    if version("moshi") != MOSHI:
+        raise Unavailable(f"moshi {version('moshi')} is installed, the engine needs {MOSHI}: {INSTALL}")
+
+
 def load_model(config: EngineConfig) -> "MoshiModel":
     """Fetch the model if it is not here, load it onto the GPU if there is one. Raises Unavailable with the reason."""
-    try:
-        import moshi
-        import torch
-
-        from engine.net import Net
-    except ImportError as error:
-        raise Unavailable(f"the moshi engine is not installed ({error.name} is missing): {INSTALL}") from None
-    if moshi.__version__ != MOSHI:
-        raise Unavailable(f"moshi {moshi.__version__} is installed, the engine needs {MOSHI}: {INSTALL}")
+    check_installed()
     files = find(config.model)
+    import torch
+
+    from engine.net import Net
+
     gpu = torch.cuda.is_available()
     rows = _rows(files, config.capacity, torch.cuda.mem_get_info()[0] if gpu else free_memory(), gpu=gpu)
     device, dtype = ("cuda", torch.bfloat16) if gpu else ("cpu", torch.float32)

@@ -16,8 +16,6 @@ from typing import Any
 import torch
 from moshi.modules.conv import _StreamingConv1dState
 
-VERSION = "0.2.13"  # of moshi, whose private parts these are
-
 Tensor = torch.Tensor
 
 

@@ -144,7 +144,7 @@ def test_tokens_are_those_of_moshi_itself_one_stream_at_a_time() -> None:
 
 
 def test_without_fresh_starts_the_words_are_the_same() -> None:
-    pcm, said = babble(np.random.default_rng(8), 20)
+    pcm, said = babble(np.random.default_rng(8), 12)
     heard = []
     for refreshing in (True, False):
         listeners = Listeners(model_of(2, refreshing=refreshing))
@@ -260,7 +260,7 @@ class TestAStall:
         model = model_of()
         choose = model._net._choose
         monkeypatch.setattr(model._net, "_choose", lambda logits: silenced(choose(logits), 0))
-        pcm, _ = busy(25.0)
+        pcm, _ = busy(19.5)
         listeners = Listeners(model)
         listeners.hear({0: pcm})
         assert model.stalls == 2
@@ -322,7 +322,7 @@ def test_compatible_times_are_later_by_a_tenth_of_a_second() -> None:
 
 @dataclass
 class Talkative:
-    """Networks that say one word a second, for as long as one likes."""
+    """Networks that say one word a second, for as long as one likes; `heads` tell of no pause."""
 
     frame_size: int = FRAME_SAMPLES
     context: int = 750
@@ -342,7 +342,7 @@ class Talkative:
 
     def step(self, pcm: PCM, active: object) -> Heard:
         self.steps += 1
-        return Heard([next(self._tokens)], [True], [(0.1, 0.0, 0.0, 0.0)])
+        return Heard([next(self._tokens)], [True], [(0.1,) * self.heads])
 
 
 def test_times_go_on_for_hours_and_the_context_never_fills() -> None:
@@ -357,18 +357,27 @@ def test_times_go_on_for_hours_and_the_context_never_fills() -> None:
     assert model.refreshes == len(net.refreshed)
 
 
+def test_a_model_without_pause_heads_tells_no_steps_and_ends_utterances_by_silence() -> None:
+    net = Talkative(heads=0)
+    net._tokens = chain([PAD] * 10, [WORD_START, 7], cycle([PAD]))
+    model = MoshiModel(net, lambda tokens: "word", 0.5)  # type: ignore[arg-type]  # a stand-in
+    on, off = np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.bool_)
+    said = [event for _ in range(60) for event in model.step(QUIET[None], on, off)[0]]
+    assert [type(event) for event in said] == [Partial, Word, Partial, WordEnd, Pause]
+
+
 class TestLoading:
     def test_makes_a_model_of_a_directory(self) -> None:
         model = load_model(EngineConfig("moshi", capacity=2, model=str(TINY)))
         assert (model.batch_size, model.delay, model.frame_size) == (2, 11, FRAME_SAMPLES)
 
-    @pytest.mark.parametrize("missing", ["torch", "moshi"])
+    @pytest.mark.parametrize("missing", ["torch", "moshi", "huggingface_hub"])
     def test_says_how_to_install_what_is_missing(self, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, missing, None)
         with pytest.raises(Unavailable, match=rf"{missing} is missing.*pip install .* pip install --no-deps moshi=="):
             load_model(EngineConfig("moshi", model=str(TINY)))
 
     def test_refuses_another_version_of_moshi(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("moshi.__version__", "0.3.0")
+        monkeypatch.setattr("engine.moshi.version", lambda package: "0.3.0")
         with pytest.raises(Unavailable, match=r"moshi 0\.3\.0 is installed, the engine needs 0\.2\.13"):
             load_model(EngineConfig("moshi", model=str(TINY)))
