@@ -29,6 +29,7 @@ from media.voice import OpusDecoder, Voice
 BACKLOG = 2.0  # seconds of audio that may wait for the reader; the oldest gives way
 SILENCE_LAG = 0.040  # how far the wall clock's silence stays behind: the first 80 ms of it come 120 ms after audio,
 SILENCE_LAG_PACKETS = 2  # or later where packets are long, of which so many may still be under way
+STALL = 0.4  # seconds that a caller who broke off in mid-word is waited for: Wi-Fi stalls, and then brings everything
 LONGEST_FILL = 5.0  # seconds that a hole may add; a silence that is longer was none, and the clock is re-based
 LONGEST_DEBT = 1.0  # seconds of supplied silence that later audio may still be shortened by
 FAINT = 0.01  # full scale is 1: audio below it is quiet enough to be left out instead
@@ -94,7 +95,9 @@ class Track:
         self._began = 0.0  # when the first packet came,
         self._heard = 0.0  # and the last,
         self._wrote = 0.0  # and when audio was written last,
-        self._lag = SILENCE_LAG  # after which it is missed
+        self._last: PCM = np.zeros(0, np.float32)  # what it was,
+        self._lag = SILENCE_LAG  # after which it is missed,
+        self._broke_off = 0.0  # and when it was written last in mid-word
         self._lent = 0  # samples of silence that the wall clock supplied and nothing has taken off yet
         self._hushed = 0  # samples of any silence since audio was written last
         self._stop_at: float | None = None  # when a drain ends at the latest
@@ -250,7 +253,7 @@ class Track:
         taken = self._settle(source, packet, pcm) if self._lent else 0
         self._push(source, pcm[taken:], packet.timestamp + taken * packet.rate // self._rate)
         source.end, source.written = packet.timestamp + packet.samples, self._framer.written
-        self._wrote, self._hushed = now, 0
+        self._wrote, self._hushed, self._last = now, 0, pcm
         self._lag = max(SILENCE_LAG, SILENCE_LAG_PACKETS * packet.samples / packet.rate)
 
     def _settle(self, source: Source, packet: Packet, pcm: PCM) -> int:
@@ -366,7 +369,16 @@ class Track:
         if pressed is not None and now >= pressed:
             self._tell_digits(source.keypad.flush())
         while self._stop_at is None and source.jitter.deadline is None and now >= self._silence_due():
-            self._lend(source)
+            if self._in_mid_word():
+                self._broke_off = self._wrote
+            else:
+                self._lend(source)
+
+    def _in_mid_word(self) -> bool:
+        """Whether it is news that audio has stopped, and there was no silence before. One who falls silent says so, or
+        sends some of it; silence in the middle of a word makes two words of it."""
+        news = not self._hushed and self._broke_off < self._wrote
+        return news and bool(np.abs(self._last).max(initial=0.0) >= FAINT)
 
     def _lend(self, source: Source) -> None:
         if source.voice is not None:
@@ -378,7 +390,8 @@ class Track:
         self._hushed += self._silence.size
 
     def _silence_due(self) -> float:
-        return self._wrote + self._lag + self._hushed / self._rate + self._frame_seconds
+        due = self._wrote + self._lag + self._hushed / self._rate + self._frame_seconds
+        return max(due, self._broke_off + STALL)
 
     def _arm(self) -> None:
         """Have the timer wake in time. One that wakes too early is left alone: it looks again by itself, and that is

@@ -22,6 +22,7 @@ EVENT_8 = Format(126, "telephone-event", 8_000)
 RED = Format(63, "red", 48_000, 2, repeats=111)
 PTIME = 960
 VOICE = opus_packets(tone(4.0))
+HUSH = opus_packets(0 * tone(0.2))[-1]  # a packet of silence
 
 
 class Line:

@@ -14,7 +14,7 @@ from media.rtcp import SenderReport
 from media.rtp import Arrival
 from media.track import LONGEST_DEBT, LONGEST_FILL
 from tests.media.caller import FRAME, RATE, opus_packets, tone
-from tests.media.line import G722, OPUS, PCMU, PTIME, RED, VOICE, Line, loudness
+from tests.media.line import G722, HUSH, OPUS, PCMU, PTIME, RED, VOICE, Line, loudness
 from tests.media.redundancy import wrap
 
 
@@ -67,7 +67,9 @@ async def test_a_silence_that_was_not_sent_takes_its_time() -> None:
 
 async def test_when_packets_stop_the_wall_clock_supplies_silence() -> None:
     line = Line()
-    line.speak(range(4))
+    for index in range(4):
+        line.hear(index, payload=HUSH)
+        line.clock.advance(0.02)
     line.heard()
     line.clock.advance(0.095)  # 115 ms since the last packet
     assert line.frames() == []
@@ -75,6 +77,32 @@ async def test_when_packets_stop_the_wall_clock_supplies_silence() -> None:
     assert loudness(line.frames()) == [0.0]
     line.clock.advance(0.8)
     assert len(line.frames()) == 10
+
+
+async def test_who_breaks_off_in_mid_word_is_waited_for() -> None:
+    line = Line()
+    line.speak(range(4))
+    line.heard()
+    line.clock.advance(0.375)  # 395 ms since the last packet
+    assert line.frames() == []
+    line.clock.advance(0.010)  # nothing is lost by waiting: all of it comes at once
+    assert loudness(line.frames()) == [0.0] * 4
+    line.clock.advance(0.08)
+    assert len(line.frames()) == 1
+
+
+async def test_a_stall_in_mid_word_leaves_no_trace() -> None:
+    line = Line()
+    for second in range(3):
+        line.speak(range(20 * second, 20 * second + 4))
+        line.clock.advance(0.3)  # held up, and then all at once
+        for index in range(20 * second + 4, 20 * second + 20):
+            line.hear(index)
+        line.clock.advance(0.02)
+    frames = line.frames()
+    assert line.track.stats.silent_seconds == 0.0
+    assert len(frames) == 15
+    assert min(loudness(frames)) > 0.1
 
 
 async def test_supplied_silence_is_not_inserted_again() -> None:
