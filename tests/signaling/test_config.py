@@ -34,6 +34,7 @@ def test_our_own_variable_wins_over_the_fields() -> None:
     assert read(IDLE_AUDIO_TIMEOUT_SECONDS="12").idle_timeout == 12.0
     assert read(IDLE_AUDIO_TIMEOUT_SECONDS="12", OFFHOOK_IDLE_TIMEOUT="7").idle_timeout == 7.0
     assert read(MAX_SESSION_SECONDS="60").max_session == 60.0
+    assert read(MODEL_NAME="kyutai/stt-2.6b-en").engine_config().model == "kyutai/stt-2.6b-en"
 
 
 def test_the_command_line_wins_over_the_environment() -> None:
@@ -55,6 +56,9 @@ def test_every_setting_has_a_variable_of_ours_and_a_help() -> None:
         ({"OFFHOOK_ENGINE": "remote"}, "--remote-url"),
         ({"OFFHOOK_CAPACITY": "-1"}, "--capacity"),
         ({"OFFHOOK_OPUS_DECODER": "speex"}, "pyav or libopus"),
+        ({"OFFHOOK_TEMPERATURE": "-1"}, "--temperature"),
+        ({"OFFHOOK_TEMPERATURE": "nan"}, "--temperature"),
+        ({"OFFHOOK_TIMESTAMPS": "late"}, "accurate or compatible"),
         ({"OFFHOOK_IDLE_TIMEOUT": "0"}, "--idle-timeout"),
         ({"OFFHOOK_IDLE_TIMEOUT": "nan"}, "--idle-timeout"),
         ({"OFFHOOK_RESUME_GRACE": "-1"}, "--resume-grace"),
