@@ -42,7 +42,7 @@ class PeerSettings:
     channel: str = "events"  # the label of the data channel that the caller creates
     connect_timeout: float = CONNECT_TIMEOUT
     backlog: float = BACKLOG  # seconds of audio that may wait for the reader
-    decoder: OpusDecoder = "pyav"  # what decodes Opus
+    decoder: OpusDecoder = "auto"  # what decodes Opus
 
 
 class Peer:

@@ -79,7 +79,7 @@ class Track:
         rate: int,
         frame_samples: int,
         backlog: float = BACKLOG,
-        decoder: OpusDecoder = "pyav",
+        decoder: OpusDecoder = "auto",
         clock: Clock | None = None,
     ) -> None:
         self._types = PayloadTypes.of(formats)

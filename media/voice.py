@@ -5,17 +5,18 @@ from typing import Literal
 import numpy as np
 
 from media.codecs import PCM, Codec, Decoder, Undecodable
+from media.errors import NoDecoder
 from media.libopus import LibopusDecoder
 from media.pyav import PyAVDecoder
 
-OpusDecoder = Literal["pyav", "libopus"]
+OpusDecoder = Literal["auto", "libopus", "pyav"]  # auto: libopus itself, or PyAV where there is none
 
 
 class Voice:
     """Garbage makes it count, and never deaf. Lengths of time are in samples of the codec's RTP clock where they come
     from packets, and of the output where they are `wanted`."""
 
-    def __init__(self, codec: Codec, rate: int, opus: OpusDecoder = "pyav") -> None:
+    def __init__(self, codec: Codec, rate: int, opus: OpusDecoder = "auto") -> None:
         self.codec = codec
         self.failures = 0  # payloads that could not be decoded
         self._rate = rate
@@ -47,6 +48,10 @@ class Voice:
 
 
 def _decoder(codec: Codec, rate: int, opus: OpusDecoder) -> Decoder:
-    if codec.decoder == "libopus" and opus == "libopus":
-        return LibopusDecoder(rate)
+    if codec.decoder == "libopus" and opus != "pyav":
+        try:
+            return LibopusDecoder(rate)
+        except NoDecoder:
+            if opus == "libopus":
+                raise
     return PyAVDecoder(codec, rate)

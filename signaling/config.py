@@ -88,8 +88,9 @@ class Config:
     )
 
     opus_decoder: OpusDecoder = setting(  # noqa: RUF009 - a string, which ruff cannot see through the alias
-        "pyav",
-        "what decodes Opus: pyav, or libopus itself, which repairs losses from what senders without RED repeat",
+        "auto",
+        "what decodes Opus: libopus itself, which repairs losses from what senders without RED repeat, or pyav; auto "
+        "takes libopus where it is found",
         "OFFHOOK_OPUS_DECODER",
     )
 

@@ -24,8 +24,8 @@ AT_ONCE = 8  # calls that connect at the same time
 
 # The module of each receiver with its arguments, and its interpreter.
 RECEIVERS = {
-    "offhook": ("offhook pyav", Path(sys.executable)),
-    "offhook-libopus": ("offhook libopus", Path(sys.executable)),
+    "offhook": ("offhook libopus", Path(sys.executable)),
+    "offhook-pyav": ("offhook pyav", Path(sys.executable)),
     "stock": ("stock", Path(sys.executable)),
     "fastrtc": ("fastrtc", PEERS / "fastrtc" / "bin" / "python"),
     "pipecat": ("pipecat", PEERS / "pipecat" / "bin" / "python"),

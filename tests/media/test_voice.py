@@ -2,20 +2,21 @@
 
 import itertools
 from fractions import Fraction
-from typing import get_args
 
 import av
 import numpy as np
 import pytest
 
+from media import libopus
 from media.codecs import CODECS, Codec
+from media.errors import NoDecoder
+from media.libopus import LibopusDecoder
+from media.pyav import PyAVDecoder
 from media.voice import OpusDecoder, Voice
 from tests.media.caller import RATE, opus_packets, tone
 
 OPUS = CODECS["opus", 48_000]
-DECODERS: tuple[OpusDecoder, ...] = get_args(OpusDecoder)
-
-
+DECODERS: tuple[OpusDecoder, ...] = ("libopus", "pyav")
 KINDS: list[tuple[Codec, OpusDecoder]] = [*((codec, "pyav") for codec in CODECS.values()), (OPUS, "libopus")]
 
 
@@ -86,3 +87,15 @@ def test_after_a_silence_nothing_of_before_is_repeated(decoder: OpusDecoder) -> 
 def test_pyav_recovers_nothing() -> None:
     voice = Voice(OPUS, RATE)
     assert voice.recover(opus_packets(tone(0.02))[0], 480) is None
+
+
+def test_libopus_is_taken_where_it_is_and_demanded_only_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(Voice(OPUS, RATE)._decoder, LibopusDecoder)
+
+    def none_here() -> None:
+        raise NoDecoder("there is no libopus on this machine")
+
+    monkeypatch.setattr(libopus, "load", none_here)
+    assert isinstance(Voice(OPUS, RATE)._decoder, PyAVDecoder)
+    with pytest.raises(NoDecoder):
+        Voice(OPUS, RATE, "libopus")

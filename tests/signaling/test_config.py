@@ -25,7 +25,7 @@ def test_libopus_is_looked_for_at_the_start(monkeypatch: pytest.MonkeyPatch) -> 
         raise NoDecoder("there is no libopus on this machine")
 
     monkeypatch.setattr(libopus, "load", none_here)
-    assert read().opus_decoder == "pyav"
+    assert read().opus_decoder == "auto"
     with pytest.raises(ConfigError, match="--opus-decoder libopus: there is no libopus"):
         read(OFFHOOK_OPUS_DECODER="libopus")
 
@@ -55,7 +55,7 @@ def test_every_setting_has_a_variable_of_ours_and_a_help() -> None:
         ({"OFFHOOK_ENGINE": "whisper"}, "moonshine"),
         ({"OFFHOOK_ENGINE": "remote"}, "--remote-url"),
         ({"OFFHOOK_CAPACITY": "-1"}, "--capacity"),
-        ({"OFFHOOK_OPUS_DECODER": "speex"}, "pyav or libopus"),
+        ({"OFFHOOK_OPUS_DECODER": "speex"}, "auto or libopus or pyav"),
         ({"OFFHOOK_TEMPERATURE": "-1"}, "--temperature"),
         ({"OFFHOOK_TEMPERATURE": "nan"}, "--temperature"),
         ({"OFFHOOK_TIMESTAMPS": "late"}, "accurate or compatible"),

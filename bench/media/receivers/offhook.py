@@ -38,4 +38,4 @@ def answering(settings: PeerSettings) -> Answer:
 
 
 if __name__ == "__main__":
-    main(lambda: answering(PeerSettings(decoder="libopus" if sys.argv[-1] == "libopus" else "pyav")))
+    main(lambda: answering(PeerSettings(decoder="pyav" if sys.argv[-1] == "pyav" else "libopus")))
