@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH_FROM ?= $(if $(shell command -v nvidia-smi)$(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint types unit web-test e2e bench bench-media fuzz format clean
+.PHONY: run test lint types unit web-test e2e bench bench-media bench-engine fuzz format clean
 
 run: $(VENV)/.runtime $(if $(filter moshi,$(ENGINE)),$(VENV)/.moshi)  ## install what is needed and serve on http://127.0.0.1:8080
 	@exec $(BIN)/offhook serve --engine $(ENGINE)
@@ -39,6 +39,11 @@ PEERS := .venv-peers
 bench-media: $(VENV)/.dev $(PEERS)/fastrtc/.installed $(PEERS)/pipecat/.installed $(PEERS)/plot/.installed
 bench-media:  ## the receive path beside stock aiortc, FastRTC and Pipecat; ARGS="--only latency" for a part of it
 	@$(BIN)/python -m bench.media $(ARGS); reached=$$?; $(PEERS)/plot/bin/python bench/media/plot.py; exit $$reached
+
+bench-engine: $(VENV)/.dev $(PEERS)/plot/.installed  ## the batch around its model, and the model beside moshi's own loop
+	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.steps
+	$(PEERS)/plot/bin/python bench/steps_plot.py
 
 fuzz: $(VENV)/.dev  ## hundreds of thousands of inputs bent by chance, for everything that reads what a caller sends
 	$(BIN)/python -m bench.fuzz $(ARGS)
