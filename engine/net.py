@@ -61,6 +61,12 @@ class Net:
         self._temperature = temperature
         self._prefix = prefix
         self._streaming = ExitStack()
+        self._rings: Sequence[Ring] = ()
+        self._reading: Sequence[Part] = ()  # of the language model
+        self._hearing: Sequence[Part] = ()  # of Mimi, and ours
+        self._small: Sequence[Part] = ()  # of both, without the rings' keys and values
+        self._fresh_reading: Sequence[Tensor] = ()  # the template's
+        self._fresh_hearing: Sequence[Tensor] = ()
         strip_decoder(mimi)
         self.resize(batch_size)
 
@@ -73,7 +79,7 @@ class Net:
             write_in_place(module)
         self._allocate(next(self._mimi.parameters()))
         latents_a_frame = int(self._mimi.encoder_frame_rate / self._mimi.frame_rate)
-        self._rings: list[Ring] = [*rings_of(self._mimi, latents_a_frame), *rings_of(self._lm, 1)]
+        self._rings = [*rings_of(self._mimi, latents_a_frame), *rings_of(self._lm, 1)]
         self._reading = parts_of(self._lm)
         ours = (self._text, self._codes, self._said, self._heard, self._read)
         self._hearing = [*parts_of(self._mimi), *(Part(tensor, 0) for tensor in ours)]
@@ -84,6 +90,9 @@ class Net:
     def close(self) -> None:
         """Give the rows' state back; the networks can stream again."""
         self._streaming.close()
+        self._rings = ()
+        self._reading = self._hearing = self._small = ()
+        self._fresh_reading = self._fresh_hearing = ()
 
     @property
     def device(self) -> torch.device:

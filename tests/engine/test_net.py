@@ -1,6 +1,9 @@
 """The batched networks against moshi's own, one stream at a time: the same tokens, whoever else is in the batch."""
 
+import gc
+import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -291,11 +294,25 @@ def test_a_temperature_draws_other_tokens_and_none_draws_the_same(networks: Netw
     assert said[0] == said[1] != said[2]
 
 
-def test_a_resized_net_has_new_rows(networks: Networks) -> None:
+def test_a_resized_net_has_new_rows_and_never_both(networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory holds the old rows or the new ones."""
     pcm = noise(np.random.default_rng(8), 30)
     with streaming(networks, ROWS) as net:
         say(net, 2, pcm)
+        old = [weakref.ref(part.tensor) for part in net._reading]
+        monkeypatch.setattr(networks.mimi, "streaming", forgetting(networks.mimi.streaming, old))
         net.resize(3)
         assert net.batch_size == 3
         caller = Caller(pcm, *say(net, 2, pcm))
     assert not caller.differs(networks.alone(pcm), 1e-6)
+
+
+def forgetting(streaming: Any, old: Sequence[weakref.ref[torch.Tensor]]) -> Any:
+    """`streaming`, which finds nothing left of the old rows."""
+
+    def checked(rows: int) -> Any:
+        gc.collect()
+        assert not [tensor for tensor in old if tensor() is not None]
+        return streaming(rows)
+
+    return checked
