@@ -29,7 +29,7 @@ unit: $(VENV)/.dev  ## unit and integration tests
 web-test: node_modules/.installed  ## the browser's code, in Node
 	npm test --silent
 
-e2e: $(VENV)/.dev chromium firefox  ## the page in real browsers
+e2e: $(VENV)/.dev node_modules/.installed chromium firefox  ## the page in real browsers, and a caller that is none
 	$(BIN)/pytest e2e
 
 bench: $(VENV)/.dev  ## the figures in bench/README.md, on this machine
