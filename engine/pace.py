@@ -11,7 +11,8 @@ GATHER = 0.008  # seconds that a step waits at most for callers whose frames are
 SLOW = 0.6 * FRAME_SECONDS  # from here on those who catch up take turns, so that those who are in time stay so
 REOPEN = 0.75 * FRAME_SECONDS  # above the calibrated 0.7, so that a full house does not keep itself shut
 SHUT = 0.85 * FRAME_SECONDS
-WEIGHT = 0.1  # of the last step in the smoothed time
+WEIGHT = 0.1  # of the last step in the smoothed time ...
+AT_MOST = 2 * FRAME_SECONDS  # ... in which no single step counts for more: one that the machine held up is no trend
 STALE = 1.0  # seconds without a step after which the smoothed time says nothing about the next one
 RECENT = 512  # steps in the figures
 
@@ -41,7 +42,7 @@ class Pace:
 
     def took(self, seconds: float, rows: int, now: float) -> None:
         """A step of so many rows ended."""
-        self.seconds += WEIGHT * (seconds - self.seconds)
+        self.seconds += WEIGHT * (min(seconds, AT_MOST) - self.seconds)
         self.shut = self.seconds > (REOPEN if self.shut else SHUT)
         self._ended_at = now
         self._recent.append((seconds, rows))

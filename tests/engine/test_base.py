@@ -69,8 +69,10 @@ def test_audio_of_another_kind_is_misuse(other: object) -> None:
 def test_only_a_ready_engine_has_free_places() -> None:
     assert Stats("ready", 4, 1).free == 3
     assert Stats("down", 4, 1).free == 0
+    assert Stats("stuck", 4, 1).free == 0
+    assert Stats("ready", 4, 1, admitting=False).free == 0
 
 
 def test_an_unknown_engine_names_those_there_are() -> None:
-    with pytest.raises(Misuse, match="moonshine, remote, scripted"):
+    with pytest.raises(Misuse, match="moonshine, moshi, remote, scripted"):
         load(EngineConfig("vosk"))
