@@ -11,6 +11,8 @@ from media.events import Digit
 KEYS = "0123456789*#ABCD"  # by event code, RFC 4733 section 3.2; what is beyond them is no key
 LONGEST_SILENCE = 0.2  # seconds without a packet after which a press is over; packets come every 20 to 50 ms
 NEARLY_FULL = 0xE000  # of the 16 bits of a duration: beyond, a press goes on in another segment (section 2.5.1.3)
+QUICKEST = 0.04  # seconds from one press to the next: tones that are shorter count as none (ITU-T Q.24)
+MOST_AT_ONCE = 32  # presses that may come together all the same, after an outage
 TRUSTED = 1.0  # seconds that a timestamp may place a press away from where its packets came
 
 
@@ -53,7 +55,10 @@ class Keypad:
     """One sender's event packets in, in the order of their sequence; one `Digit` a press out."""
 
     def __init__(self) -> None:
+        self.dropped = 0  # presses beyond those that are told
         self._press: _Press | None = None
+        self._spare = float(MOST_AT_ONCE)  # presses that may be told,
+        self._spare_at = 0.0  # and when that was so
         self._told: tuple[int, int] | None = None  # code and timestamp of the last press that was told
 
     @property
@@ -89,6 +94,12 @@ class Keypad:
         if press is None:
             return []
         self._told = press.code, press.timestamp
+        self._spare = min(MOST_AT_ONCE, self._spare + (press.heard - self._spare_at) / QUICKEST)
+        self._spare_at = press.heard
+        if self._spare < 1:
+            self.dropped += 1
+            return []
+        self._spare -= 1
         return [Digit(KEYS[press.code], press.at, press.seconds)]
 
 

@@ -52,6 +52,7 @@ class TrackStats:
     undecodable: int = 0
     foreign: int = 0  # from senders who did not take over
     digits: int = 0
+    digits_dropped: int = 0  # faster than anybody presses keys
     concealed_seconds: float = 0.0
     silent_seconds: float = 0.0  # filled in for DTX and for packets that stopped
     dropped_seconds: float = 0.0  # not read in time
@@ -106,7 +107,7 @@ class Track:
         self._over = False
         self._ended = asyncio.Event()
         self._past = Counts()  # of the senders before this one
-        self._past_undecodable = 0
+        self._past_undecodable = self._past_digits_dropped = 0
         self._received = 0
         self._recovered = 0
         self._digits = 0
@@ -151,6 +152,7 @@ class Track:
             undecodable=self._past_undecodable + (source.undecodable if source is not None else 0),
             foreign=self._rivals.dropped,
             digits=self._digits,
+            digits_dropped=self._past_digits_dropped + (source.keypad.dropped if source is not None else 0),
             concealed_seconds=self._concealed / self._rate,
             silent_seconds=self._silent / self._rate,
             dropped_seconds=self._queue.dropped * self._frame_seconds,
@@ -205,6 +207,7 @@ class Track:
         self._tell_digits(source.keypad.flush())
         self._past += source.jitter.counts
         self._past_undecodable += source.undecodable
+        self._past_digits_dropped += source.keypad.dropped
         self._source = None
 
     # What comes

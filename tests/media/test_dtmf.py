@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.dtmf import KEYS, LONGEST_SILENCE, NEARLY_FULL, Event, Keypad, parse
+from media.dtmf import KEYS, LONGEST_SILENCE, MOST_AT_ONCE, NEARLY_FULL, QUICKEST, Event, Keypad, parse
 from media.events import Digit
 
 RATE = 8_000
@@ -45,6 +45,16 @@ def test_chromiums_packets_are_read() -> None:
     assert parse(bytes.fromhex("018a03c0")) == Event(1, True, 960)
     assert parse(bytes.fromhex("0b0a00a0")) == Event(11, False, 160)
     assert parse(bytes.fromhex("03ffffff") + b"more") == Event(3, True, 65_535)  # reserved bit, volume, a second event
+
+
+def test_a_flood_of_presses_is_told_as_fast_as_telephones_press() -> None:
+    keypad = Keypad()
+    told = 0
+    for index in range(1_000):  # in half a second
+        event = Event(index % 10, True, STEP)
+        told += len(keypad.put(event, index, rate=RATE, position=1.0, begun=None, now=50.0 + index / 2_000))
+    assert told == MOST_AT_ONCE + round(0.5 / QUICKEST)
+    assert keypad.dropped == 1_000 - told
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x01", b"\x01\x80\x00"])
