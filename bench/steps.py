@@ -5,9 +5,9 @@
 
 Ours is `MoshiModel.step`: Mimi, the language model, the pause heads, and the words made of what they say. moshi's is
 the loop that its own programs run: `mimi.encode`, then `LMGen.step_with_extra_heads`, with masks for rows that come and
-go, and one read of the tokens and of each head; no words. Both run without torch.compile and with the same weights: the
-tiny checkpoint of the tests on one thread, and random ones of the true size of stt-1b-en_fr on all (float32, as the
-engine has them without a GPU: bfloat16 is ten times slower there; 4 GB, and 0.2 GB a caller).
+go, and one read of the tokens and of each head; no words. Both run without torch.compile, on one thread, and with the
+same weights: the tiny checkpoint of the tests, and random ones of the true size of stt-1b-en_fr (float32, as the engine
+has them without a GPU: bfloat16 is ten times slower there; 4 GB, and 0.2 GB a caller).
 
 Every row is active. The rings are always read whole, so a step costs the same at the start of a call as later. The two
 take turns, twice at each number of callers, and the fastest step counts: what else the machine does is in neither.
@@ -135,8 +135,7 @@ def timed(step: Step, steps: int) -> float:
 
 def measure(size: str, rows: Sequence[int], steps: int) -> list[dict[str, float]]:
     """Both at each number of rows."""
-    if size == "tiny":
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     mimi, lm = networks(size)
     stock = copy.deepcopy(mimi)  # ours has no decoder
     net = Net(mimi, lm, 1)

@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib import pyplot
 
 RESULTS = Path(__file__).parent / "results"
-SIZES = {"tiny": "the tiny checkpoint, one thread", "1b": "the true size of stt-1b-en_fr, random weights"}
+SIZES = {"tiny": "the tiny checkpoint", "1b": "the true size of stt-1b-en_fr, random weights"}
 NAMES = {"offhook": "Offhook", "moshi": "moshi's LMGen loop"}
 FRAME = 80  # ms
 
@@ -24,7 +24,7 @@ def draw(figures: dict[str, list[dict[str, float]]], path: Path) -> None:
             axes.plot([row["rows"] for row in rows], [row[name] for row in rows], "o-", label=label, markersize=4)
         axes.axhline(FRAME, color="grey", linewidth=0.8)
         axes.annotate("real time", (1, FRAME * 1.05), color="grey", fontsize=9)
-        axes.set(title=SIZES[size], xlabel="callers", ylabel="ms a step (CPU)", xscale="log", yscale="log")
+        axes.set(title=SIZES[size], xlabel="callers", ylabel="ms a step (CPU, one thread)", xscale="log", yscale="log")
         axes.set_xticks([row["rows"] for row in rows], [f"{row['rows']:.0f}" for row in rows])
         axes.spines[["top", "right"]].set_visible(False)
     pictures[0][0].legend(frameon=False)
