@@ -553,8 +553,11 @@ class _Taker:
         if srtp is None or data[0] not in SRTP or len(data) < 2 or data[1] in RTCP:
             self._queue(data, component)
             return
-        with contextlib.suppress(pylibsrtp.Error):  # not authentic, or a replay
-            self._take_rtp(srtp.unprotect(data))
+        try:
+            clear = srtp.unprotect(data)
+        except pylibsrtp.Error:  # not authentic, or a replay
+            return
+        self._take_rtp(clear)
 
     async def take_rtp_later(self, data: bytes, arrival_time_ms: int) -> None:
         """In place of the transport's `_handle_rtp_data`, for what came before there were keys."""
@@ -621,6 +624,7 @@ class _BoundedSrtp:
     def __init__(self, session: Any) -> None:
         self._session = session
         self._heard: OrderedDict[bytes, None] = OrderedDict()
+        self._last = b""
 
     def unprotect(self, packet: bytes) -> bytes:
         """One RTP packet, in the clear. Raises what libsrtp raises when it is not authentic."""
@@ -633,6 +637,9 @@ class _BoundedSrtp:
         return self._remember(packet[4:8], clear)
 
     def _remember(self, ssrc: bytes, clear: bytes) -> bytes:
+        if ssrc == self._last:
+            return clear
+        self._last = ssrc
         self._heard[ssrc] = None
         self._heard.move_to_end(ssrc)
         if len(self._heard) > MOST_STREAMS:
