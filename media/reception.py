@@ -25,7 +25,8 @@ class Reception:
         self._expected_prior = 0
         self._received_prior = 0
         self._stray: int | None = None  # where a sender that has started anew would go on
-        self._timestamp: int | None = None  # of the last packet with audio
+        self._timestamp: int | None = None  # of the last packet with audio,
+        self._arrived = 0.0  # and when it came
 
     def add(self, sequence_number: int, timestamp: int, clock_rate: int | None, now: float) -> None:
         """Take note of a packet; `clock_rate` is None where its timestamp tells nothing of the time it was sent."""
@@ -79,8 +80,8 @@ class Reception:
         if self._timestamp is not None and clock_rate == self.clock_rate and timestamp != self._timestamp:
             ahead = (timestamp - self._timestamp) % _TURN
             sent = (ahead if ahead < _TURN // 2 else ahead - _TURN) / clock_rate
-            difference = abs(now - self.heard - sent)
+            difference = abs(now - self._arrived - sent)
             if difference < LEAP:
                 self.jitter += (difference - self.jitter) / 16
-        self._timestamp = timestamp
+        self._timestamp, self._arrived = timestamp, now
         self.clock_rate = clock_rate

@@ -88,6 +88,16 @@ def test_a_timestamp_that_tells_nothing_only_takes_its_place() -> None:
     assert reception.clock_rate == RATE
 
 
+def test_what_comes_between_two_packets_of_audio_is_no_jitter() -> None:
+    reception = received(list(range(10)))
+    for number in range(10, 14):
+        reception.add(number, 9 * PACKET, None, number * 0.05)  # a key that is pressed: no audio meanwhile
+    reception.add(14, 50 * PACKET, RATE, 50 * 0.02)
+    reception.add(40_000, 50 * PACKET, RATE, 1.01)  # and one from elsewhere in the sequence
+    reception.add(15, 51 * PACKET, RATE, 51 * 0.02)
+    assert reception.jitter == pytest.approx(0.0, abs=1e-6)
+
+
 @given(st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1), st.sampled_from([None, 8_000, RATE]))))
 def test_any_packets_leave_figures_that_fit_a_report(packets: list[tuple[int, int, int | None]]) -> None:
     reception = Reception()
