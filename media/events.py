@@ -23,7 +23,7 @@ class Digit:
 @dataclass(frozen=True, slots=True)
 class Quality:
     """How the network treated the caller since the last one of these. Fractions are of the packets that were sent;
-    times are seconds; `mos` is from 1 (bad) to 4.5 (the E-model, ITU-T G.107)."""
+    times are seconds; `mos` is from 1 (bad) to 4.4 (the E-model, ITU-T G.107)."""
 
     loss: float  # before any repair
     repaired: float  # whole again from redundancy

@@ -63,7 +63,7 @@ export interface Quality {
   jitter: number;
   /** Null while unknown. */
   round_trip: number | null;
-  /** What people would think of the line: 1 (bad) to 4.5. */
+  /** What people would think of the line: 1 (bad) to 4.4. */
   mos: number;
 }
 
