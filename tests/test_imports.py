@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -21,9 +21,9 @@ GUESTS = {
     "aiohttp.web": {"signaling"},
     "aiohttp.web_protocol": {"signaling"},
     "aiohttp": {"signaling", "engine/remote.py", "offhook/call.py"},
-    "aiortc": {"media/peer.py", "media/compat.py", "media/caller.py"},
-    "aioice": {"media/compat.py"},
-    "pylibsrtp": {"media/compat.py"},
+    "aiortc": {"media/peer.py", "media/compat", "media/caller.py"},
+    "aioice": {"media/compat"},
+    "pylibsrtp": {"media/compat"},
     "av": {"media"},
     "moonshine_voice": {"engine/moonshine.py"},
     "torch": {"engine/moshi.py", "engine/net.py", "engine/states.py"},
@@ -41,7 +41,8 @@ SHELLS = {
     "engine/process.py",
     "engine/worker.py",
     "media/caller.py",
-    "media/compat.py",
+    "media/compat/guard.py",
+    "media/compat/packets.py",
     "media/peer.py",
     "media/relay.py",
     "media/track.py",
@@ -80,7 +81,7 @@ def attributes(tree: ast.Module) -> set[str]:
 
 
 def inside(path: str, rooms: set[str]) -> bool:
-    return path in rooms or path.partition("/")[0] in rooms
+    return path in rooms or any(folder.as_posix() in rooms for folder in PurePosixPath(path).parents)
 
 
 def is_within(name: str, guest: str) -> bool:

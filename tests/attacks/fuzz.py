@@ -18,6 +18,7 @@ from aiortc import rtcsctptransport as aiortc
 from aiortc.sdp import SessionDescription
 
 from media import candidates, compat, dtmf, red, rtcp, rtp, sctp
+from media.compat import gathering, guard
 from media.errors import BadCandidate, BadOffer
 from media.ice import Sockets
 from media.peer import Peer, PeerSettings
@@ -201,8 +202,8 @@ class Stun(Target):
         connection.remote_username, connection.remote_password = "word", "q" * 22
         connection._early_checks_done = True
         self._connection = connection
-        self._protocol = compat.GuardedProtocol(connection)
-        self._protocol.local_candidate = compat._host_candidate("192.0.2.1", 5_000)
+        self._protocol = guard.GuardedProtocol(connection)
+        self._protocol.local_candidate = gathering._host_candidate("192.0.2.1", 5_000)
         self._protocol.transport = cast(Any, Nowhere())
 
     async def close(self) -> None:

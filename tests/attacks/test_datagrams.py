@@ -17,6 +17,7 @@ from aioice import stun
 
 from media import compat
 from media.candidates import parse
+from media.compat import guard
 from media.peer import Peer
 from tests.media.caller import Caller, new_peer, opus_packets, tone
 
@@ -56,11 +57,11 @@ def attacker() -> socket.socket:
     return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
-def protocols(peer: Peer) -> list[compat.GuardedProtocol]:
+def protocols(peer: Peer) -> list[guard.GuardedProtocol]:
     assert peer._transceiver is not None
     found = compat.ice_connection(peer._transceiver)._protocols
-    assert all(isinstance(protocol, compat.GuardedProtocol) for protocol in found)
-    return [protocol for protocol in found if isinstance(protocol, compat.GuardedProtocol)]
+    assert all(isinstance(protocol, guard.GuardedProtocol) for protocol in found)
+    return [protocol for protocol in found if isinstance(protocol, guard.GuardedProtocol)]
 
 
 @asynccontextmanager
@@ -136,7 +137,7 @@ async def test_what_a_flood_brings_before_the_call_is_connected_is_not_kept() ->
 
 
 async def test_a_caller_that_floods_fills_the_queue_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compat, "MOST_UNREAD", 5)
+    monkeypatch.setattr(guard, "MOST_UNREAD", 5)
     async with peer_and_caller() as (peer, caller):
         await peer.answer(await caller.offer())
         protocol = protocols(peer)[0]
@@ -148,7 +149,7 @@ async def test_a_caller_that_floods_fills_the_queue_only_so_far(monkeypatch: pyt
 
 
 async def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compat, "MOST_PROVEN", 1)
+    monkeypatch.setattr(guard, "MOST_PROVEN", 1)
     async with peer_and_caller() as (peer, caller):
         await caller.call(peer)
         assert max(len(protocol._proven) for protocol in protocols(peer)) == 1
@@ -184,6 +185,6 @@ async def test_checks_from_many_addresses_are_not_all_kept(connected: bool, prio
         for port in range(1, 3_000):
             protocol.datagram_received(check, ("192.0.2.77", port))
         ice = protocol.receiver
-        assert len(ice._remote_candidates) + len(ice._early_checks) <= compat.MOST_PROVEN
+        assert len(ice._remote_candidates) + len(ice._early_checks) <= guard.MOST_PROVEN
         if connected:  # before a call, who fills its own list of addresses may find no room for the true one
             await is_heard(peer, caller)

@@ -1,6 +1,6 @@
 """The contract with aiortc's and aioice's private parts: each hook still bites, and what it replaces is still there.
 
-When one of these fails after an update, read media/compat.py and the new source before anything else.
+When one of these fails after an update, read media/compat/ and the new source before anything else.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from aiortc.rtp import RtcpPacket, RtcpRrPacket
 
 from media import compat
 from media.codecs import Format
+from media.compat import gathering, guard, packets
 from media.errors import NoPort
 from media.ice import IceServer, Sockets
 from media.peer import Peer, PeerSettings
@@ -130,10 +131,10 @@ async def test_calls_leave_descriptors_for_those_who_must_be_refused() -> None:
     free = os.open(os.devnull, os.O_RDONLY)  # the lowest descriptor that is free now
     os.close(free)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (free + compat.DESCRIPTORS_KEPT, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + gathering.DESCRIPTORS_KEPT, hard))
         with pytest.raises(NoPort):
             await gathered(Sockets())
-        resource.setrlimit(resource.RLIMIT_NOFILE, (free + compat.DESCRIPTORS_KEPT + 20, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + gathering.DESCRIPTORS_KEPT + 20, hard))
         _, peer = await gathered(Sockets())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -244,7 +245,7 @@ async def test_a_packet_waits_in_no_queue(monkeypatch: pytest.MonkeyPatch) -> No
         def watched(data: bytes, component: int) -> None:
             before = ice._queue.qsize()
             take(data, component)
-            if data[0] in compat.SRTP and data[1] not in compat.RTCP:
+            if data[0] in packets.SRTP and data[1] not in packets.RTCP:
                 assert ice._queue.qsize() == before
                 assert heard  # in the same breath
                 came.set()
@@ -268,8 +269,8 @@ async def test_only_eight_senders_are_remembered_and_the_close_returns() -> None
         streams = vars(peer._transceiver.receiver)["_RTCRtpReceiver__remote_streams"]
         caller.channel.send("all has come")
         await anext(peer.messages())
-        assert len(streams) == compat.MOST_SENDERS
-        assert len(peer._transceiver.receiver.transport._rtp_router.ssrc_table) <= compat.MOST_SENDERS + 1
+        assert len(streams) == packets.MOST_SENDERS
+        assert len(peer._transceiver.receiver.transport._rtp_router.ssrc_table) <= packets.MOST_SENDERS + 1
         await asyncio.wait_for(peer.close(), 2)
         assert not peer.abandoned
 
@@ -279,17 +280,17 @@ async def test_however_often_the_sender_changed_the_present_one_is_heard() -> No
     async with Caller() as caller:
         await caller.call(peer)
         voice = opus_packets(tone(0.1))
-        for ssrc in range(compat.MOST_SENDERS + 2):
+        for ssrc in range(packets.MOST_SENDERS + 2):
             for index, payload in enumerate(voice):
                 await caller.send(rtp(index, index * 960, payload, ssrc=1000 + ssrc))
         await peer.finish()
-        assert peer.stats.received == (compat.MOST_SENDERS + 2) * len(voice)
+        assert peer.stats.received == (packets.MOST_SENDERS + 2) * len(voice)
         await peer.close()
 
 
 async def test_what_redundancy_has_repaired_is_reported_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    peer, statistics = new_peer(), compat._Statistics()
-    monkeypatch.setattr(compat, "_Statistics", lambda: statistics)
+    peer, statistics = new_peer(), packets._Statistics()
+    monkeypatch.setattr(packets, "_Statistics", lambda: statistics)
     async with Caller() as caller:
         await caller.connection.setLocalDescription(await caller.connection.createOffer())
         offer = caller.connection.localDescription.sdp
@@ -309,7 +310,7 @@ async def test_what_redundancy_has_repaired_is_reported_as_lost(monkeypatch: pyt
 
 
 def test_any_figures_fit_a_report() -> None:
-    statistics = compat._Statistics()
+    statistics = packets._Statistics()
     for index in range(200):
         statistics.reception.add(index * 2_000 % 2**16, (2**32 - 1) * (index % 2), 48_000, float(index))
     assert 0 <= statistics.fraction_lost < 256
@@ -318,7 +319,7 @@ def test_any_figures_fit_a_report() -> None:
 
 
 async def test_the_turns_of_the_sequence_are_in_the_reports() -> None:
-    statistics = compat._Statistics()
+    statistics = packets._Statistics()
     for index in range(65_530, 65_546):
         statistics.reception.add(index % 2**16, index * 960, 48_000, index * 0.02)
     assert (statistics.max_seq, statistics.packets_lost) == (65_545, 0)
@@ -340,15 +341,15 @@ async def test_the_reports_of_the_sender_are_handed_on_and_garbage_is_not(monkey
 
 async def test_the_round_trip_is_that_of_ices_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.02)
-    monkeypatch.setattr(compat, "SMOOTHING", 1.0)
+    monkeypatch.setattr(guard, "SMOOTHING", 1.0)
     peer, far, timed = new_peer(), 0.05, asyncio.Queue[float]()
-    time = compat.GuardedProtocol._time
+    time = guard.GuardedProtocol._time
 
-    def note(protocol: compat.GuardedProtocol, address: tuple[str, int], elapsed: float) -> None:
+    def note(protocol: guard.GuardedProtocol, address: tuple[str, int], elapsed: float) -> None:
         time(protocol, address, elapsed)
         timed.put_nowait(elapsed)
 
-    monkeypatch.setattr(compat.GuardedProtocol, "_time", note)
+    monkeypatch.setattr(guard.GuardedProtocol, "_time", note)
     unknown = peer.round_trip
     async with Caller() as caller:
         await caller.call(peer)
@@ -374,14 +375,14 @@ async def test_a_caller_far_away_is_kept_and_one_that_is_gone_is_not(monkeypatch
         monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.1)
         monkeypatch.setattr("aioice.ice.CONSENT_FAILURES", 3)
         monkeypatch.setattr("aioice.stun.RETRY_RTO", far / 2)  # a round trip that aioice does not wait for
-        answered, late = asyncio.Queue[None](), compat.GuardedProtocol._hear_late
+        answered, late = asyncio.Queue[None](), guard.GuardedProtocol._hear_late
 
-        def note(protocol: compat.GuardedProtocol, message: Any, address: tuple[str, int]) -> None:
+        def note(protocol: guard.GuardedProtocol, message: Any, address: tuple[str, int]) -> None:
             late(protocol, message, address)
             if protocol._late is not None:
                 answered.put_nowait(None)
 
-        monkeypatch.setattr(compat.GuardedProtocol, "_hear_late", note)
+        monkeypatch.setattr(guard.GuardedProtocol, "_hear_late", note)
         loop = asyncio.get_running_loop()
         ice = compat.ice_connection(caller.connection.getTransceivers()[0])
         for protocol in ice._protocols:
@@ -404,7 +405,7 @@ async def test_a_caller_far_away_is_kept_and_one_that_is_gone_is_not(monkeypatch
 
 async def test_an_answer_that_was_not_signed_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     connection, transceiver = compat.open_connection([])
-    protocol = compat.GuardedProtocol(compat.ice_connection(transceiver))
+    protocol = guard.GuardedProtocol(compat.ice_connection(transceiver))
     request = aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST)
     protocol._overdue = request.transaction_id, b"key", 0.0
     answer = aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.RESPONSE, request.transaction_id)
@@ -423,7 +424,7 @@ async def test_a_check_that_may_have_been_sent_again_is_not_timed(monkeypatch: p
     now, address = [0.0], ("192.0.2.1", 1)
     monkeypatch.setattr(aioice.ice.StunProtocol, "request", slowly)
     connection, transceiver = compat.open_connection([])
-    protocol = compat.GuardedProtocol(compat.ice_connection(transceiver))
+    protocol = guard.GuardedProtocol(compat.ice_connection(transceiver))
     monkeypatch.setattr(protocol, "_clock", lambda: sum(now))
     await protocol.request(cast(Any, None), address, b"key")
     await protocol.request(cast(Any, None), address)  # a question to a server

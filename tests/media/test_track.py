@@ -13,6 +13,7 @@ from media.red import Block
 from media.rtcp import SenderReport
 from media.rtp import Arrival
 from media.track import LONGEST_DEBT, LONGEST_FILL
+from media.voice import Voice
 from tests.media.caller import FRAME, RATE, opus_packets, tone
 from tests.media.line import G722, HUSH, OPUS, PCMU, PTIME, RED, VOICE, Line, loudness
 from tests.media.redundancy import wrap
@@ -284,6 +285,31 @@ async def test_no_timer_is_made_for_every_packet() -> None:
         made += len(line.clock.timers) - before
         line.clock.advance(0.02)
     assert made <= 2
+
+
+@pytest.mark.parametrize("meets", ["a packet", "the timer", "the end"])
+async def test_a_fault_of_ours_is_told_to_the_reader_behind_what_came_before(
+    meets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line()
+    line.speak(range(4))
+    line.hear(5)  # waits for the one before it
+    with monkeypatch.context() as patch:
+        patch.setattr(Voice, "decode", lambda *_: 1 / 0)
+        patch.setattr(Voice, "conceal", lambda *_: 1 / 0)
+        if meets == "a packet":
+            line.hear(4)
+        elif meets == "the timer":
+            line.clock.advance(1.0)
+        else:
+            line.track.end()
+    line.speak(range(6, 12))  # too late
+    queue = aiter(line.track)
+    assert isinstance(await anext(queue), Frame)
+    with pytest.raises(ZeroDivisionError):
+        await anext(queue)
+    assert line.clock.waiting() == []
+    await asyncio.wait_for(line.track.drain(), 1)
 
 
 # Redundancy

@@ -13,6 +13,7 @@ from aiortc import RTCPeerConnection
 
 from engine.events import Word
 from media import peer as media_peer
+from media.voice import Voice
 from signaling import session as session_module
 from signaling import switchboard
 from signaling.transports import webrtc
@@ -113,6 +114,19 @@ async def test_what_is_asked_on_the_channel_is_done(house: House) -> None:
     assert {error["code"] for error in voice.of("error")} == {"bad_message"}
     voice.send(type="mark", id=9)
     await voice.told("mark", id=9)
+
+
+async def test_a_fault_of_ours_in_the_media_ends_the_call_with_a_reason(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, voice = await house.call("alpha", "bravo", "charlie")
+    await voice.told("word", text="alpha")
+    monkeypatch.setattr(Voice, "decode", lambda *_: 1 / 0)
+    await voice.told("ended", reason="internal")
+    await until(lambda: house.switchboard.live == 0)
+    assert [record.getMessage().split("=")[0] for record in caplog.records if record.levelname == "ERROR"] == [
+        "failed session"
+    ]
 
 
 async def test_two_calls_hear_no_word_of_each_other(house: House) -> None:
