@@ -72,6 +72,7 @@ class FrameQueue(AsyncIterator[Frame | MediaEvent]):
         self._frames = 0
         self._changed = asyncio.Event()
         self._ended = False
+        self._error: Exception | None = None
 
     def put(self, frame: Frame) -> None:
         """Add a frame; the oldest one gives way when too many wait. After the end nothing happens."""
@@ -93,16 +94,17 @@ class FrameQueue(AsyncIterator[Frame | MediaEvent]):
         self._items.append(event)
         self._changed.set()
 
-    def end(self) -> None:
-        """No more frames; what waits is still read."""
+    def end(self, error: Exception | None = None) -> None:
+        """No more frames; what waits is still read, and then `error` is raised where there is one."""
         self._ended = True
+        self._error = error
         self._changed.set()
 
     async def __anext__(self) -> Frame | MediaEvent:
         """The next frame, or what happened before it; StopAsyncIteration after the last."""
         while not self._items:
             if self._ended:
-                raise StopAsyncIteration
+                raise self._error or StopAsyncIteration
             self._changed.clear()
             await self._changed.wait()
         item = self._items.popleft()

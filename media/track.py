@@ -118,13 +118,10 @@ class Track:
         """Take a packet. One that was not negotiated only takes its place in the sequence."""
         if self._over:
             return
-        now = self._clock.time()
-        source = self._source
-        if source is None or source.ssrc != arrival.ssrc:
-            self._meet(arrival, now)
-        else:
-            self._rivals.hear_speaker()
-            self._take(source, arrival, now)
+        try:
+            self._hear(arrival, self._clock.time())
+        except Exception as error:
+            self._close(error)
 
     def report(self, report: SenderReport, now: float, round_trip: float | None) -> None:
         """The sender says which moment of its clock a timestamp is. Times are the clock's seconds."""
@@ -171,10 +168,20 @@ class Track:
         if self._over:
             return
         self._over = True
-        self._leave(self._clock.time())
-        for frame in self._framer.rest():
-            self._queue.put(frame)
-        self._queue.end()
+        try:
+            self._leave(self._clock.time())
+            for frame in self._framer.rest():
+                self._queue.put(frame)
+        except Exception as error:
+            self._close(error)
+        else:
+            self._close()
+
+    def _close(self, error: Exception | None = None) -> None:
+        """Nothing more is taken. `error`: a fault of ours, which the reader is told of: it ends this call, where the
+        event loop would only write it down, for every packet again."""
+        self._over = True
+        self._queue.end(error)
         self._ended.set()
         if self._timer is not None:
             self._timer.cancel()
@@ -183,6 +190,14 @@ class Track:
         return self._queue
 
     # Who is speaking
+
+    def _hear(self, arrival: Arrival, now: float) -> None:
+        source = self._source
+        if source is None or source.ssrc != arrival.ssrc:
+            self._meet(arrival, now)
+        else:
+            self._rivals.hear_speaker()
+            self._take(source, arrival, now)
 
     def _meet(self, arrival: Arrival, now: float) -> None:
         """A packet of another sender than the one who speaks."""
@@ -358,13 +373,18 @@ class Track:
     def _tick(self) -> None:
         """The one timer: a hole's deadline, a key that was let go, silence from the wall clock, the end of a drain."""
         self._timer = None
+        if self._over:
+            return
         now = self._clock.time()
         if self._stop_at is not None and now >= min(self._stop_at, self._heard + QUIET):
             self.end()
             return
-        if self._source is not None:
-            self._look(self._source, now)
-        self._arm()
+        try:
+            if self._source is not None:
+                self._look(self._source, now)
+            self._arm()
+        except Exception as error:
+            self._close(error)
 
     def _look(self, source: Source, now: float) -> None:
         self._write(source, source.jitter.pop(now), now)

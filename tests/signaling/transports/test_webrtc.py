@@ -119,11 +119,11 @@ async def test_what_is_asked_on_the_channel_is_done(house: House) -> None:
 async def test_a_fault_of_ours_in_the_media_ends_the_call_with_a_reason(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, voice = await house.call("alpha", "bravo", "charlie")
+    browser, voice = await house.call("alpha", "bravo", "charlie")
     await voice.told("word", text="alpha")
     monkeypatch.setattr(Voice, "decode", lambda *_: 1 / 0)
-    await voice.told("ended", reason="internal")
-    await until(lambda: house.switchboard.live == 0)
+    await browser.told("error", code="internal")
+    await ended(house)
     assert [record.getMessage().split("=")[0] for record in caplog.records if record.levelname == "ERROR"] == [
         "failed session"
     ]
