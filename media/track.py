@@ -398,9 +398,9 @@ class Track:
                 self._lend(source)
 
     def _in_mid_word(self) -> bool:
-        """Whether it is news that audio has stopped, and there was no silence before. One who falls silent says so, or
-        sends some of it; silence in the middle of a word makes two words of it."""
-        news = not self._hushed and self._broke_off < self._wrote
+        """Whether it is news that everything has stopped, and there was no silence before. Who falls silent says so, or
+        sends some of it, or presses keys; silence in the middle of a word makes two words of it."""
+        news = not self._hushed and self._broke_off < self._wrote and self._heard <= self._wrote
         return news and bool(np.abs(self._last).max(initial=0.0) >= FAINT)
 
     def _lend(self, source: Source) -> None:
