@@ -8,7 +8,7 @@ forget all but the last senders. Until aiortc has a raw receiver.
 import asyncio
 import contextlib
 import struct
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from media.rtp import Arrival, parse
 
 SRTP = range(128, 192)  # of what is RTP or RTCP (RFC 7983 section 7), of which
 RTCP = range(192, 224)  # the second byte tells RTCP (RFC 5761 section 4)
+MOST_EARLY = 128  # packets of media that are kept until there are keys: more than two seconds of a call
 MOST_STREAMS = 32  # SSRCs whose SRTP state is kept, with every packet authenticated: those of audio, and reports
 MOST_SENDERS = 8  # SSRCs that are remembered at once: more than 31 do not fit a receiver report, and are an attack
 
@@ -44,10 +45,9 @@ def take_packets(
     taker = _Taker(receiver, formats, on_packet, on_report, on_activity)
     cast(Any, receiver).receive = taker.start
     outside = cast(Any, receiver.transport)
-    outside._handle_rtp_data = taker.take_rtp_later
     outside._handle_rtcp_data = taker.take_rtcp
     cast(Any, receiver.transport.transport._connection).data_received = taker.take_datagram
-    _bound_srtp(receiver.transport)
+    _bound_srtp(receiver.transport, taker.take_early)
 
 
 def jitter(receiver: RTCRtpReceiver) -> float:
@@ -102,6 +102,7 @@ class _Taker:
         self._transport = cast(Any, receiver.transport)
         self._queue = receiver.transport.transport._connection.data_received
         self._handle_rtcp = receiver.transport._handle_rtcp_data
+        self._early: deque[bytes] = deque(maxlen=MOST_EARLY)
         self._statistics: dict[int, _Statistics] = self._receiver._RTCRtpReceiver__remote_streams
         self._negotiated = {format.payload_type for format in formats}
         self._clock_rates = {  # of audio: telephone events may say one rate and count at another
@@ -118,20 +119,25 @@ class _Taker:
 
     def take_datagram(self, data: bytes, component: int) -> None:
         """Before aioice's queue, and the task of aiortc's that reads it: together they cost more than a packet's
-        decoding. Without keys yet, and for all that is no RTP, that is still the way."""
-        srtp = self._transport._rx_srtp
-        if srtp is None or data[0] not in SRTP or len(data) < 2 or data[1] in RTCP:
+        decoding. For all that is no RTP, that is still the way."""
+        if data[0] not in SRTP or len(data) < 2 or data[1] in RTCP:
             self._queue(data, component)
-            return
+        elif self._transport._rx_srtp is None:
+            self._early.append(data)  # the caller has keys, and our half of the handshake is still under way or lost
+        else:
+            self._take_srtp(data)
+
+    def take_early(self) -> None:
+        """There are keys now: what waited for them comes before anything else."""
+        while self._early:
+            self._take_srtp(self._early.popleft())
+
+    def _take_srtp(self, data: bytes) -> None:
         try:
-            clear = srtp.unprotect(data)
+            clear = self._transport._rx_srtp.unprotect(data)
         except pylibsrtp.Error:  # not authentic, or a replay
             return
         self._take_rtp(clear)
-
-    async def take_rtp_later(self, data: bytes, arrival_time_ms: int) -> None:
-        """In place of the transport's `_handle_rtp_data`, for what came before there were keys."""
-        self._take_rtp(data)
 
     def _take_rtp(self, data: bytes) -> None:
         try:
@@ -209,8 +215,9 @@ class _BoundedSrtp:
         return clear
 
 
-def _bound_srtp(transport: RTCDtlsTransport) -> None:
-    """Remember the last 32 senders only; one from before is new again, should it come back."""
+def _bound_srtp(transport: RTCDtlsTransport, on_keys: Callable[[], None]) -> None:
+    """Remember the last 32 senders only; one from before is new again, should it come back. `on_keys` is called once
+    packets can be read."""
     inside = cast(Any, transport)
     set_up = inside._setup_srtp
 
@@ -218,5 +225,6 @@ def _bound_srtp(transport: RTCDtlsTransport) -> None:
         set_up()
         if inside._rx_srtp is not None:
             inside._rx_srtp = _BoundedSrtp(inside._rx_srtp)
+            on_keys()
 
     inside._setup_srtp = bounded

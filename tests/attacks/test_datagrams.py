@@ -11,13 +11,14 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from typing import Any, cast
 
 import pytest
 from aioice import stun
 
 from media import compat
 from media.candidates import parse
-from media.compat import guard
+from media.compat import guard, packets
 from media.peer import Peer
 from tests.media.caller import Caller, new_peer, opus_packets, tone
 
@@ -143,9 +144,22 @@ async def test_a_caller_that_floods_fills_the_queue_only_so_far(monkeypatch: pyt
         protocol = protocols(peer)[0]
         protocol._proven.add(("192.0.2.1", 1))
         for _ in range(10):
-            protocol.datagram_received(b"\x80data", ("192.0.2.1", 1))
+            protocol.datagram_received(b"\x16data", ("192.0.2.1", 1))
         assert protocol.receiver._queue.qsize() == 5
         assert protocol.refused == 5
+
+
+async def test_of_media_before_there_are_keys_only_so_much_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packets, "MOST_EARLY", 5)
+    async with peer_and_caller() as (peer, caller):
+        await peer.answer(await caller.offer())
+        protocol = protocols(peer)[0]
+        protocol._proven.add(("192.0.2.1", 1))
+        for number in range(10):
+            protocol.datagram_received(b"\x80%d" % number, ("192.0.2.1", 1))
+        taker = cast(Any, protocol.receiver.data_received).__self__
+        assert list(taker._early) == [b"\x80%d" % number for number in range(5, 10)]
+        assert protocol.receiver._queue.qsize() == 0
 
 
 async def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
