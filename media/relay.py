@@ -125,10 +125,9 @@ class Relay:
         if len(self._callers) >= MOST_CALLERS:
             return None
         try:
-            upstream = _bound((self._target[0], 0))
+            upstream = _connected(self._target)
         except OSError:
             return None
-        upstream.connect(self._target)  # nobody else is heard on it
         self._callers[caller] = upstream
         self._loop.add_reader(upstream, self._hear, upstream, self._to(caller))
         return upstream
@@ -188,6 +187,17 @@ def total(relays: Iterable[Relay]) -> Carried:
     for relay in relays:
         counts.update(asdict(relay.carried))
     return Carried(**counts)
+
+
+def _connected(target: Address) -> socket.socket:
+    """A UDP socket on which nobody but `target` is heard. Raises OSError."""
+    sock = _bound((target[0], 0))
+    try:
+        sock.connect(target)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _bound(address: Address) -> socket.socket:

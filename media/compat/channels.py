@@ -4,7 +4,9 @@
   keeps is bounded. Until aiortc's reader ends, and survives, on any input.
 - `mend_association`: aiortc waits 1 to 3 s before it sends again, and its INIT is not taken a second time. Until its
   timers can be set and its INIT has no tag.
-- `guard_channels`: limits that aiortc does not enforce on receipt.
+- `guard_channels`: limits on what comes. Until aiortc enforces its own on receipt.
+- `watch_acknowledged`, `unacknowledged`: how far the other side has read. aiortc's `bufferedAmount` leaves out what is
+  sent and not acknowledged. Until it counts that, as browsers' does.
 """
 
 import logging

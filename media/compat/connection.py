@@ -1,8 +1,12 @@
 """Peer connections and their ICE half: made, asked how they are, ended.
 
-- `open_connection`: one peer connection on one transport, with no servers but ours. All of it is public API.
-- `answer_codecs`: payload types and parameters as the offer has them; aiortc's table knows fewer.
-- `sever`: give back the sockets of a connection whose close does not return.
+- `open_connection`: one peer connection on one transport, with no servers but ours. All of it is public API, and stays.
+- `answer_codecs`: payload types and parameters as the offer has them; aiortc's table knows fewer. Until aiortc can be
+  given its codecs.
+- `ice_connection`: aioice's half, which all the rest asks. Until nothing here is left.
+- `consent_expired`, `round_trip`, `refused`: how it is on the way. Until aioice says why it closed, times its checks
+  and counts what it drops.
+- `sever`: give back the sockets of a connection whose close does not return. Until it always does.
 """
 
 from collections.abc import Iterable

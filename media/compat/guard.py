@@ -15,9 +15,9 @@ from typing import Any
 from aioice import ice as aioice
 from aioice import stun
 
+from media.compat.demux import is_stun
 from media.relay import Relay
 
-BEYOND_STUN = 4  # the first byte of what is no STUN, and
 LONGEST_DATAGRAM = 1_500  # bytes; an Ethernet frame, and the longest that pylibsrtp takes
 MOST_UNREAD = 512  # datagrams that may wait: five seconds of a call, or a DTLS handshake many times over
 MOST_PROVEN = 64  # addresses from which the caller may have proven itself
@@ -54,7 +54,7 @@ class GuardedProtocol(aioice.StunProtocol):
         """What aioice's protocol does, for the datagrams that are acceptable; media is not first tried as STUN."""
         if not isinstance(data, bytes) or not self._acceptable(data, (addr[0], addr[1])):
             self.refused += 1
-        elif data[0] < BEYOND_STUN:
+        elif is_stun(data):
             super().datagram_received(data, addr)
         else:
             self.receiver.data_received(data, self.local_candidate.component)
@@ -69,18 +69,22 @@ class GuardedProtocol(aioice.StunProtocol):
         """What aioice's protocol does, with ICE's checks timed: they go on for as long as the call does (RFC 7675).
 
         One that was sent again is not counted, since nothing tells which of the two was answered. An answer to the
-        last check of the caller's consent that came too late for aioice, which waits 0.5 s, is one all the same."""
+        last check of the caller's consent that came too late for aioice, which waits 0.5 s, is one all the same: it
+        stands in for the next that is missed, unless one in time has come between."""
+        is_consent = integrity_key is not None and retransmissions == 0
         began = self._clock()
         try:
             answer = await super().request(request, addr, integrity_key, retransmissions)
         except stun.TransactionTimeout:
-            if integrity_key is None or retransmissions != 0:
+            if integrity_key is None or not is_consent:
                 raise
             self._overdue = request.transaction_id, integrity_key, began
             late, self._late = self._late, None
             if late is None:
                 raise
             return late
+        if is_consent:
+            self._overdue = self._late = None
         elapsed = self._clock() - began
         if integrity_key is not None and elapsed < stun.RETRY_RTO:
             self._time(addr, elapsed)
@@ -112,7 +116,7 @@ class GuardedProtocol(aioice.StunProtocol):
     def _acceptable(self, data: bytes, address: tuple[str, int]) -> bool:
         if not 0 < len(data) <= LONGEST_DATAGRAM:
             return False
-        if data[0] < BEYOND_STUN:
+        if is_stun(data):
             message = _stun(data)
             if message is None:
                 return False

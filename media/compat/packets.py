@@ -1,8 +1,9 @@
 """RTP as the socket brings it: before the queue and the task that aioice and aiortc need for it, and before aiortc's
 jitter buffer and its decoder thread per call.
 
-Its receiver reports go on, with figures of our own: aiortc's forget the turns of the sequence. Both it and libsrtp
-forget all but the last senders. Until aiortc has a raw receiver.
+- `take_packets`: receiver reports go on, with figures of our own: aiortc's forget the turns of the sequence. Both it
+  and libsrtp forget all but the last senders. Until aiortc has a raw receiver.
+- `jitter`: the figure out of those reports. Until `take_packets` can go.
 """
 
 import asyncio
@@ -18,12 +19,11 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
 
 from media.codecs import Format
+from media.compat.demux import is_rtp
 from media.reception import Reception
 from media.rtcp import SenderReport, sender_reports
 from media.rtp import Arrival, parse
 
-SRTP = range(128, 192)  # of what is RTP or RTCP (RFC 7983 section 7), of which
-RTCP = range(192, 224)  # the second byte tells RTCP (RFC 5761 section 4)
 MOST_EARLY = 128  # packets of media that are kept until there are keys: more than two seconds of a call
 MOST_STREAMS = 32  # SSRCs whose SRTP state is kept, with every packet authenticated: those of audio, and reports
 MOST_SENDERS = 8  # SSRCs that are remembered at once: more than 31 do not fit a receiver report, and are an attack
@@ -120,7 +120,7 @@ class _Taker:
     def take_datagram(self, data: bytes, component: int) -> None:
         """Before aioice's queue, and the task of aiortc's that reads it: together they cost more than a packet's
         decoding. For all that is no RTP, that is still the way."""
-        if data[0] not in SRTP or len(data) < 2 or data[1] in RTCP:
+        if not is_rtp(data):
             self._queue(data, component)
         elif self._transport._rx_srtp is None:
             self._early.append(data)  # the caller has keys, and our half of the handshake is still under way or lost

@@ -23,6 +23,7 @@ from aiortc.rtp import RtcpPacket, RtcpRrPacket
 from media import compat
 from media.codecs import Format
 from media.compat import gathering, guard, packets
+from media.compat.demux import is_rtp
 from media.errors import NoPort
 from media.ice import IceServer, Sockets
 from media.peer import Peer, PeerSettings
@@ -245,7 +246,7 @@ async def test_a_packet_waits_in_no_queue(monkeypatch: pytest.MonkeyPatch) -> No
         def watched(data: bytes, component: int) -> None:
             before = ice._queue.qsize()
             take(data, component)
-            if data[0] in packets.SRTP and data[1] not in packets.RTCP:
+            if is_rtp(data):
                 assert ice._queue.qsize() == before
                 assert heard  # in the same breath
                 came.set()
@@ -443,6 +444,40 @@ async def test_an_answer_that_was_not_signed_keeps_nobody(monkeypatch: pytest.Mo
         answer.add_message_integrity(key)
         protocol.datagram_received(bytes(answer), ("192.0.2.1", 1))
         assert (protocol._late is not None) == kept
+    await connection.close()
+
+
+async def test_a_late_answer_stands_in_for_no_check_after_one_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: list[bool] = []
+
+    async def ask(protocol: Any, request: Any, address: Any, *arguments: Any) -> str:
+        if outcomes.pop(0):
+            return "in time"
+        raise aioice.stun.TransactionTimeout
+
+    async def answers(*come: bool) -> list[Any]:
+        """What a check with the caller's consent gets, each time that an answer comes in time or not."""
+        outcomes[:] = come
+        return [await protocol.request(cast(Any, request), address, b"key", 0) for _ in come]
+
+    monkeypatch.setattr(aioice.ice.StunProtocol, "request", ask)
+    connection, transceiver = compat.open_connection([])
+    protocol = guard.GuardedProtocol(compat.ice_connection(transceiver))
+    request = aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST)
+    late = aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.RESPONSE, request.transaction_id)
+    late.add_message_integrity(b"key")
+    address = ("192.0.2.1", 1)
+    with pytest.raises(aioice.stun.TransactionTimeout):
+        await answers(False)
+    protocol.datagram_received(bytes(late), address)
+    (stood_in, _) = await answers(False, True)
+    assert stood_in[1] == address
+    with pytest.raises(aioice.stun.TransactionTimeout):
+        await answers(False)
+    protocol.datagram_received(bytes(late), address)
+    await answers(True)
+    with pytest.raises(aioice.stun.TransactionTimeout):
+        await answers(False)
     await connection.close()
 
 

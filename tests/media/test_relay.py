@@ -146,6 +146,20 @@ async def test_a_target_that_is_gone_costs_nothing_but_the_packet() -> None:
                 assert (await heard(back))[0] == b"y"
 
 
+async def test_a_target_that_cannot_be_reached_costs_the_packet_and_no_socket() -> None:
+    process = psutil.Process()
+    with sockets(1) as (caller,):
+        one = Network(PRESETS["clean"]).relay((HOST, 0), ("255.255.255.255", 9))  # not without SO_BROADCAST
+        try:
+            before = process.num_fds()
+            for number in range(1, 4):
+                caller.sendto(b"x", one.address)
+                one._hear(one._outside, one._from_caller)
+                assert (one.carried.refused, process.num_fds()) == (number, before)
+        finally:
+            one.close()
+
+
 async def test_a_goodbye_arrives_after_the_close() -> None:
     with sockets(2) as (target, caller):
         one = Network(Impairment(delay=0.05)).relay((HOST, 0), target.getsockname())
