@@ -204,7 +204,7 @@ class Track:
         if arrival.payload_type not in self._types:
             return
         speaking = self._source is not None and now - self._heard < QUIET
-        for taken in self._rivals.hear(arrival, speaking=speaking):
+        for taken in self._rivals.hear(arrival, now, speaking=speaking):
             if self._source is None or self._source.ssrc != taken.ssrc:
                 self._leave(now)
                 self._source = Source(taken.ssrc, self._types, self._rate, self._decoder)
