@@ -19,7 +19,8 @@ from media.relay import Carried
 from media.rtcp import SenderReport
 from media.rtp import Arrival
 from media.sdp import LONGEST_MESSAGE, MOST_CANDIDATES, Offer, check_offer
-from media.track import BACKLOG, Track, TrackStats
+from media.stats import TrackStats
+from media.track import BACKLOG, Track
 from media.voice import OpusDecoder
 
 CONNECT_TIMEOUT = 15.0  # seconds from the answer to a connection

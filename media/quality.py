@@ -8,7 +8,7 @@ ITU-T G.113 has no values for Opus in this scale, and G.711, for which it has, t
 import math
 
 from media.events import Quality
-from media.track import TrackStats
+from media.stats import TrackStats
 
 FAULTLESS = 93.2  # R with every parameter at its default (G.107 table 2)
 ROBUSTNESS = 25.1  # Bpl of G.711 whose losses are concealed by repeating the waveform (G.113 table I.4)

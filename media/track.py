@@ -1,8 +1,7 @@
 """One caller's packets to gapless frames: packets -> jitter buffer -> decoder -> frames. This shell owns the clock.
 
 Time follows the sender: a hole and a silence that was never sent (DTX) each become as much audio as the sender's
-clock says. When audio stops altogether, the wall clock supplies silence, so that an engine can say its last words;
-when it comes back, that silence is taken off the gap that it shows, or off what is quiet in it.
+clock says. When audio stops altogether, the wall clock supplies silence, once (`media/silence.py`).
 
 There is no thread and no task here: a packet is worked off while it is received, and one timer does the rest.
 """
@@ -10,7 +9,7 @@ There is no thread and no task here: a packet is worked off while it is received
 import asyncio
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -23,39 +22,16 @@ from media.jitter import Counts
 from media.rivals import Rivals
 from media.rtcp import SenderReport
 from media.rtp import Arrival, Gap, Packet
+from media.silence import Silence
 from media.source import PayloadTypes, Source
+from media.stats import TrackStats
 from media.voice import OpusDecoder, Voice
 
 BACKLOG = 2.0  # seconds of audio that may wait for the reader; the oldest gives way
-SILENCE_LAG = 0.040  # how far the wall clock's silence stays behind: the first 80 ms of it come 120 ms after audio,
-SILENCE_LAG_PACKETS = 2  # or later where packets are long, of which so many may still be under way
-STALL = 0.4  # seconds that a caller who broke off in mid-word is waited for: Wi-Fi stalls, and then brings everything
 LONGEST_FILL = 5.0  # seconds that a hole may add; a silence that is longer was none, and the clock is re-based
-LONGEST_DEBT = 1.0  # seconds of supplied silence that later audio may still be shortened by
-FAINT = 0.01  # full scale is 1: audio below it is quiet enough to be left out instead
 TOLD_LOSS = 0.100  # seconds of lost audio from which on it is told as missed; shorter ones are concealed well enough
 QUIET = 0.200  # seconds without a packet after which a caller who has finished has sent everything
 LONGEST_DRAIN = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class TrackStats:
-    """What happened to one caller's audio so far. Packets, but where seconds are named."""
-
-    received: int = 0
-    expected: int = 0  # sent, by their sequence numbers
-    repaired: int = 0  # lost, and whole again from the redundancy in a later one; may shrink when it comes after all
-    lost: int = 0  # never whole in time
-    late: int = 0
-    duplicate: int = 0
-    reordered: int = 0  # out of order, and in time
-    undecodable: int = 0
-    foreign: int = 0  # from senders who did not take over
-    digits: int = 0
-    digits_dropped: int = 0  # faster than anybody presses keys
-    concealed_seconds: float = 0.0
-    silent_seconds: float = 0.0  # filled in for DTX and for packets that stopped
-    dropped_seconds: float = 0.0  # not read in time
 
 
 class Timer(Protocol):
@@ -86,21 +62,16 @@ class Track:
         self._types = PayloadTypes.of(formats)
         self._rate = rate
         self._decoder: OpusDecoder = decoder
+        self._frame_samples = frame_samples
         self._frame_seconds = frame_samples / rate
         self._clock: Clock = clock or asyncio.get_running_loop()
         self._framer = Framer(rate, frame_samples)
         self._queue = FrameQueue(max(1, round(backlog / self._frame_seconds)), self._frame_seconds)
         self._source: Source | None = None
         self._rivals = Rivals()
-        self._silence: PCM = np.zeros(frame_samples, np.float32)
+        self._silence = Silence(rate, frame_samples)
         self._began = 0.0  # when the first packet came,
-        self._heard = 0.0  # and the last,
-        self._wrote = 0.0  # and when audio was written last,
-        self._last: PCM = np.zeros(0, np.float32)  # what it was,
-        self._lag = SILENCE_LAG  # after which it is missed,
-        self._broke_off = 0.0  # and when it was written last in mid-word
-        self._lent = 0  # samples of silence that the wall clock supplied and nothing has taken off yet
-        self._hushed = 0  # samples of any silence since audio was written last
+        self._heard = 0.0  # and the last
         self._stop_at: float | None = None  # when a drain ends at the latest
         self._timer: Timer | None = None
         self._wake_at = 0.0
@@ -112,7 +83,6 @@ class Track:
         self._recovered = 0
         self._digits = 0
         self._concealed = 0
-        self._silent = 0
 
     def receive(self, arrival: Arrival) -> None:
         """Take a packet. One that was not negotiated only takes its place in the sequence."""
@@ -151,7 +121,7 @@ class Track:
             digits=self._digits,
             digits_dropped=self._past_digits_dropped + (source.keypad.dropped if source is not None else 0),
             concealed_seconds=self._concealed / self._rate,
-            silent_seconds=self._silent / self._rate,
+            silent_seconds=self._silence.total / self._rate,
             dropped_seconds=self._queue.dropped * self._frame_seconds,
         )
 
@@ -209,8 +179,8 @@ class Track:
                 self._leave(now)
                 self._source = Source(taken.ssrc, self._types, self._rate, self._decoder)
                 self._began = self._began or now
-                self._lent = 0  # nothing that this sender says of its clock can be held against it
-                self._wrote = max(self._wrote, now)
+                self._silence.forgive()
+                self._silence.resume(now)
             self._take(self._source, taken, now)
 
     def _leave(self, now: float) -> None:
@@ -257,48 +227,48 @@ class Track:
     def _write(self, source: Source, items: list[Packet | Gap], now: float) -> None:
         for index, item in enumerate(items):
             if isinstance(item, Gap):
-                self._fill(source, item, items[index + 1 : index + 2], now)
+                self._fill(source, item, _packet_at(items, index + 1), now)
             elif item.samples:
                 self._speak(source, item, now)
-            elif item.payload_type in self._types.digits:
-                self._press(source, item, now)
-            elif item.rate and source.voice is not None:
-                source.voice.hush()  # comfort noise
+            else:
+                self._note(source, item, now)
 
     def _speak(self, source: Source, packet: Packet, now: float) -> None:
         voice = source.speaks(packet)
         pcm = voice.decode(packet.payload, packet.samples)
-        taken = self._settle(source, packet, pcm) if self._lent else 0
-        self._push(source, pcm[taken:], packet.timestamp + taken * packet.rate // self._rate)
+        left_out = self._settle(source, packet, pcm) if self._silence.lent else 0
+        self._push(source, pcm[left_out:], packet.timestamp + left_out * packet.rate // self._rate)
         source.end, source.written = packet.timestamp + packet.samples, self._framer.written
-        self._wrote, self._hushed, self._last = now, 0, pcm
-        self._lag = max(SILENCE_LAG, SILENCE_LAG_PACKETS * packet.samples / packet.rate)
+        self._silence.speak(pcm, packet.samples / packet.rate, now)
 
     def _settle(self, source: Source, packet: Packet, pcm: PCM) -> int:
-        """Supplied silence that is still owed once audio is back was none of the sender's. Of a little of it, leave out
-        as much as is quiet here, in samples; forgive the rest, and all of it when the clock has started anew."""
-        self._lent = min(self._lent, int(LONGEST_DEBT * self._rate)) if source.continues(packet) else 0
-        if not self._lent or np.abs(pcm).max(initial=0.0) >= FAINT:
-            return 0
-        taken = min(self._lent, pcm.size)
-        self._lent -= taken
-        return taken
+        """Audio is back before all the silence that was lent for it: how many samples of it are left out."""
+        if not source.continues(packet):
+            self._silence.forgive()
+        return self._silence.leave_out(pcm)
 
-    def _fill(self, source: Source, gap: Gap, following: list[Packet | Gap], now: float) -> None:
+    def _note(self, source: Source, packet: Packet, now: float) -> None:
+        """A packet without audio: a key, comfort noise, or nothing of ours."""
+        self._silence.excuse()
+        if packet.payload_type in self._types.digits:
+            self._press(source, packet, now)
+        elif packet.rate and source.voice is not None:
+            source.voice.hush()  # comfort noise
+
+    def _fill(self, source: Source, gap: Gap, following: Packet | None, now: float) -> None:
         voice = source.voice
         if voice is None or source.end is None:
             return
         whole = gap.samples * self._rate // gap.rate
-        taken = min(self._lent, whole)
-        self._lent -= taken
-        wanted = whole - taken
-        begin = source.end + taken * gap.rate // self._rate
+        repaid = self._silence.repay(whole)
+        wanted = whole - repaid
+        begin = source.end + repaid * gap.rate // self._rate
         most = min(int(LONGEST_FILL * self._rate), self._room(now))
         if gap.lost:
             pcm, recovered = self._stand_in(voice, min(wanted, most), following)
             self._push(source, pcm, begin)
-            self._tell_loss(taken + pcm.size - recovered, recovered)
-            self._wrote, self._hushed = now, 0
+            self._tell_loss(repaid + pcm.size - recovered, recovered)
+            self._silence.resume(now)
         else:
             self._push(source, self._pause(voice, wanted, most), begin)
         source.end, source.written = source.end + gap.samples, self._framer.written
@@ -308,17 +278,16 @@ class Track:
         a network that delivers late, could take it."""
         return max(0, int((now - self._began + LONGEST_FILL) * self._rate) - self._framer.written)
 
-    def _stand_in(self, voice: Voice, wanted: int, following: list[Packet | Gap]) -> tuple[PCM, int]:
+    def _stand_in(self, voice: Voice, wanted: int, following: Packet | None) -> tuple[PCM, int]:
         """What was lost: something that sounds like it, and at its end what the packet that follows has a copy of, so
         many samples."""
-        for item in following:
-            if isinstance(item, Packet) and item.samples and self._types.codecs[item.payload_type] is voice.codec:
-                pcm = voice.recover(item.payload, wanted)
-                if pcm is not None:
-                    recovered = item.samples * self._rate // item.rate
-                    self._recovered += 1
-                    self._concealed += wanted - recovered
-                    return pcm, recovered
+        if following is not None and following.samples and self._types.codecs[following.payload_type] is voice.codec:
+            pcm = voice.recover(following.payload, wanted)
+            if pcm is not None:
+                recovered = following.samples * self._rate // following.rate
+                self._recovered += 1
+                self._concealed += wanted - recovered
+                return pcm, recovered
         self._concealed += wanted
         return voice.conceal(wanted), 0
 
@@ -333,9 +302,9 @@ class Track:
         """A silence of the sender's, unless it is so long that the sender's clock must have leapt."""
         voice.hush()
         if wanted > most:
-            self._lent = wanted = 0
-        self._silent += wanted
-        self._hushed += wanted
+            self._silence.forgive()
+            wanted = 0
+        self._silence.pause(wanted)
         return np.zeros(wanted, np.float32)
 
     def _press(self, source: Source, packet: Packet, now: float) -> None:
@@ -391,30 +360,15 @@ class Track:
         pressed = source.keypad.deadline
         if pressed is not None and now >= pressed:
             self._tell_digits(source.keypad.flush())
-        while self._stop_at is None and source.jitter.deadline is None and now >= self._silence_due():
-            if self._in_mid_word():
-                self._broke_off = self._wrote
-            else:
-                self._lend(source)
+        if self._stop_at is None and source.jitter.deadline is None:
+            self._lend(source, self._silence.lend(now))
 
-    def _in_mid_word(self) -> bool:
-        """Whether it is news that everything has stopped, and there was no silence before. Who falls silent says so, or
-        sends some of it, or presses keys; silence in the middle of a word makes two words of it."""
-        news = not self._hushed and self._broke_off < self._wrote and self._heard <= self._wrote
-        return news and bool(np.abs(self._last).max(initial=0.0) >= FAINT)
-
-    def _lend(self, source: Source) -> None:
-        if source.voice is not None:
+    def _lend(self, source: Source, frames: int) -> None:
+        if frames and source.voice is not None:
             source.voice.hush()
-        for frame in self._framer.push(self._silence):
-            self._queue.put(frame)
-        self._silent += self._silence.size
-        self._lent += self._silence.size
-        self._hushed += self._silence.size
-
-    def _silence_due(self) -> float:
-        due = self._wrote + self._lag + self._hushed / self._rate + self._frame_seconds
-        return max(due, self._broke_off + STALL)
+        for _ in range(frames):
+            for frame in self._framer.push(np.zeros(self._frame_samples, np.float32)):
+                self._queue.put(frame)
 
     def _arm(self) -> None:
         """Have the timer wake in time. One that wakes too early is left alone: it looks again by itself, and that is
@@ -438,6 +392,11 @@ class Track:
         if deadline is not None:
             wake_at = min(wake_at, deadline)
         elif self._stop_at is None:
-            wake_at = self._silence_due()  # not while audio waits behind a hole
+            wake_at = self._silence.deadline  # not while audio waits behind a hole
         pressed = source.keypad.deadline
         return wake_at if pressed is None else min(wake_at, pressed)
+
+
+def _packet_at(items: list[Packet | Gap], index: int) -> Packet | None:
+    item = items[index] if index < len(items) else None
+    return item if isinstance(item, Packet) else None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.quality import Meter, delay_impairment, loss_impairment, opinion, rating
-from media.track import TrackStats
+from media.stats import TrackStats
 
 
 def test_a_line_without_fault() -> None:

@@ -12,7 +12,8 @@ from media.frames import Frame
 from media.red import Block
 from media.rtcp import SenderReport
 from media.rtp import Arrival
-from media.track import LONGEST_DEBT, LONGEST_FILL
+from media.silence import LONGEST_DEBT
+from media.track import LONGEST_FILL
 from media.voice import Voice
 from tests.media.caller import FRAME, RATE, opus_packets, tone
 from tests.media.line import G722, HUSH, OPUS, PCMU, PTIME, RED, VOICE, Line, loudness
