@@ -23,6 +23,7 @@ MEANT = {  # the 1B model has its pause heads in this variant only; the 2.6B mod
 }
 FOREIGN = {"trfs": "Hugging Face's transformers", "mlx": "MLX on a Mac"}
 CONFIG = "config.json"
+NEEDED = ("mimi_name", "tokenizer_name", "num_layers", "context", "dim")
 GIGABYTE = 1e9
 
 
@@ -102,6 +103,9 @@ def check(name: str, settings: Mapping[str, Any]) -> None:
         raise Unavailable(f"--model {name} also makes sound, or delays its codes: this engine cannot run it")
     if settings.get("lora_name"):
         raise Unavailable(f"--model {name} is an adapter: merge it into its model first")
+    missing = [key for key in NEEDED if key not in settings]
+    if missing:
+        raise Unavailable(f"--model {name}: its config.json says no {missing[0]}")
 
 
 def row_bytes(settings: Mapping[str, Any], mimi: Mapping[str, Any] | None, item: int, mimi_item: int = 4) -> int:
@@ -133,7 +137,10 @@ def free_memory() -> int:
 
 def _collect(name: str, get: Get, check_room: Callable[[Sequence[str]], None]) -> Files:
     config = get(CONFIG)
-    settings = json.loads(config.read_text())
+    try:
+        settings = json.loads(config.read_text())
+    except ValueError as error:
+        raise Unavailable(f"--model {name}: its config.json is not JSON ({error})") from None
     check(name, settings)
     files = [settings.get("moshi_name", "model.safetensors"), settings["mimi_name"], settings["tokenizer_name"]]
     files += [settings["mimi_config_name"]] if "mimi_config_name" in settings else []

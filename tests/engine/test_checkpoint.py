@@ -20,7 +20,9 @@ from engine.errors import Unavailable
 TINY = Path(__file__).parent / "tiny"
 CANDLE = "kyutai/stt-1b-en_fr-candle"
 LARGE = {"num_layers": 16, "context": 750, "dim": 2048}  # of the 1B model
-GOOD: dict[str, Any] = {"model_type": "stt", "stt_config": {"audio_delay_seconds": 0.5}, "conditioners": {}}
+FILES = {"mimi_name": "mimi.safetensors", "tokenizer_name": "tokenizer.model"}
+SPEECH: dict[str, Any] = {"model_type": "stt", "stt_config": {"audio_delay_seconds": 0.5}, "conditioners": {}}
+GOOD = SPEECH | FILES | LARGE
 
 
 @pytest.fixture
@@ -105,10 +107,20 @@ class TestADirectory:
         with pytest.raises(Unavailable, match=sentence):
             find(str(copy))
 
+    @pytest.mark.parametrize("key", ["mimi_name", "tokenizer_name", "context"])
+    def test_that_does_not_say_all_that_is_needed_is_refused(self, key: str) -> None:
+        check("x", GOOD)
+        with pytest.raises(Unavailable, match=f"config.json says no {key}"):
+            check("x", {name: value for name, value in GOOD.items() if name != key})
+
+    def test_whose_configuration_is_broken_is_refused(self, copy: Path) -> None:
+        (copy / "config.json").write_text('{"model_type"')
+        with pytest.raises(Unavailable, match=r"config\.json is not JSON"):
+            find(str(copy))
+
     def test_that_does_not_say_what_it_is_is_not_taken_for_moshi(self) -> None:
         with pytest.raises(Unavailable, match="no speech-to-text model"):
             check("x", {"stt_config": {"audio_delay_seconds": 0.5}})
-        check("x", GOOD)
 
 
 class TestTheHub:
