@@ -18,6 +18,7 @@ WORD_START = 0
 PAD = 3
 FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE
 QUIET = 3  # frames of padding after which a word has ended
+LONGEST = 40  # pieces of a word: a model that never ends it is in a rut
 OVERLAP = 2.5 * FRAME_SECONDS  # seconds: words closer than this to one that was told before a rewind are the same
 SERVER_DELAYS = {0.5: 6, 2.5: 32}  # frames: `asr_delay_in_tokens` of moshi-server's configurations, by the delay
 
@@ -117,6 +118,8 @@ class Words:
         for word in settled:  # words too close for padding between them: each begins with its own piece
             said += [*self._settle(word), *self._begin(begun)]
             self._pieces = (token,)
+        if len(self._pieces) == LONGEST:
+            return said + self._settle(tail) + self._show("")
         return said + self._show(tail.rstrip("\ufffd"))  # which stands for a character whose bytes have not all come
 
     def _begin(self, begun: float) -> list[Said]:

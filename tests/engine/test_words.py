@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.events import Partial, Word, WordEnd
-from engine.words import FRAME_SECONDS, PAD, WORD_START, Said, Timing, Words
+from engine.words import FRAME_SECONDS, LONGEST, PAD, WORD_START, Said, Timing, Words
 
 HALF = Timing.of(0.5)
 PIECES = {10: " six", 11: " eig", 12: "ht", 13: " no", 14: "w", 15: " \ufffd"}
@@ -55,6 +55,12 @@ def test_a_word_ends_when_the_next_one_starts() -> None:
 def test_a_word_start_settles_the_word_before_it() -> None:
     events = said(words(), WORD_START, SIX, WORD_START, SIX)
     assert events == [Partial("six"), Word("six", at(0)), Partial(""), WordEnd(at(2)), Partial("six")]
+
+
+def test_a_word_that_a_model_never_ends_is_ended() -> None:
+    heard = words()
+    told = [event.text for event in said(heard, *[HT] * 2 * LONGEST) if isinstance(event, Word)]
+    assert told == ["ht" * LONGEST] * 2
 
 
 def test_the_last_word_ends_with_the_padding_that_lasts() -> None:
