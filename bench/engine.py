@@ -20,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 
 from bench import save
-from engine.base import FRAME_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Stream
+from engine.base import FRAME_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Stream, Upkeep
 from engine.batch import Batch, Mask
 from engine.events import Partial, Step, Word, WordEnd
 from engine.host import Host
@@ -44,6 +44,7 @@ class Pretender:
     sample_rate = SAMPLE_RATE
     frame_size = FRAME_SAMPLES
     delay = 6
+    upkeep = Upkeep()
 
     def __init__(self, batch_size: int, pause: float) -> None:
         self.batch_size = batch_size

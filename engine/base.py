@@ -61,6 +61,19 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What an engine has had to do, since it was started, to keep its model well.
+
+    `refreshes`: how often room was made in a memory that filled up; `stalls`: how often somebody spoke and no word
+    came, so that it was heard again; `losses`: how often a caller's figures were not finite, which may cost words.
+    """
+
+    refreshes: int = 0
+    stalls: int = 0
+    losses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """How an engine is: `state`, its places, how many are taken, and how often it was restarted.
 
@@ -74,6 +87,7 @@ class Stats:
     restarts: int = 0
     admitting: bool = True
     load: Load = Load()
+    upkeep: Upkeep = Upkeep()
 
     @property
     def free(self) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engine.base import PCM, SAMPLE_RATE
+from engine.base import PCM, SAMPLE_RATE, Upkeep
 from engine.errors import Misuse
 from engine.events import Event
 from engine.pace import Pace
@@ -30,14 +30,15 @@ class Model(Protocol):
 
         save, step (silence), ..., step (silence), restore, step (audio)
 
-    is for the audio as if the silence had never been. There are at most `delay` + 1 steps between the two; and a row
-    that was reset is not restored to what was saved before.
+    is for the audio as if the silence had never been. There are at most `delay` + 1 steps between the two, and as many
+    more as the row was Late when it was saved; and a row that was reset is not restored to what was saved before.
     """
 
     sample_rate: int
     frame_size: int  # samples of each row that one step hears
     batch_size: int  # rows
-    delay: int  # after so many further steps everything heard in a step has been told, word ends included
+    delay: int  # after so many further steps everything heard in a step has been told, word ends included; see Late
+    upkeep: Upkeep  # replaced and never changed: another thread may read it
 
     def step(self, pcm: PCM, active: Mask, reset: Mask) -> Sequence[Sequence[ModelEvent]]:
         """Hear `pcm` (B, F) in the `active` rows (B,), first forgetting the past of the `reset` rows (B,).
@@ -94,6 +95,11 @@ class Batch:
         self._until = 0.0  # ... until then
         self._pcm: PCM = np.zeros((model.batch_size, model.frame_size), dtype=np.float32)  # (B, F)
         self._active, self._reset, self._save, self._restore = (_mask(model) for _ in range(4))  # (B,)
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """What was done to keep the model well; another thread may ask."""
+        return self._model.upkeep
 
     def join(self, slot: Slot) -> None:
         """Seat a new slot; its row must be empty."""

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
 from typing import Literal, TypeVarTuple
 
-from engine.base import BULK_BACKLOG, LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, Stats, Stream, checked_pcm
+from engine.base import BULK_BACKLOG, LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, Stats, Stream, Upkeep, checked_pcm
 from engine.batch import Batch, Model, Told
 from engine.calibrate import calibrate
 from engine.clips import CLIP_BACKLOG, transcribe_clip
@@ -70,6 +70,7 @@ class BatchedEngine(Engine):
         self._streams: dict[Slot, BatchedStream] = {}
         self._thread: _Thread | None = None
         self._pace = Pace(0)
+        self._upkeep: Callable[[], Upkeep] = Upkeep
         self._frame_size = self._delay = 0
 
     async def start(self) -> None:
@@ -81,6 +82,7 @@ class BatchedEngine(Engine):
         self._thread = _Thread(self._prepare, self._requests, self._deliver, self._fail)
         batch = await self._thread.started()
         self._frame_size, self._delay, self._pace = batch.frame_size, batch.delay, batch.pace
+        self._upkeep = lambda: batch.upkeep
         self._places = Places(min(batch.size, self._capacity or batch.size))
         self._state = "ready"
 
@@ -103,6 +105,7 @@ class BatchedEngine(Engine):
             len(self._streams),
             admitting=self._pace.admits(monotonic()),
             load=self._pace.load(backlog),
+            upkeep=self._upkeep(),
         )
 
     async def transcribe_batch(self, clips: Sequence[PCM]) -> list[str]:

@@ -13,21 +13,21 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.base import PCM, SAMPLE_RATE, EngineConfig, Timestamps
+from engine.base import PCM, SAMPLE_RATE, EngineConfig, Timestamps, Upkeep
 from engine.batch import Mask
 from engine.checkpoint import Files, find, fitting_rows, free_memory, row_bytes
 from engine.errors import Misuse, Unavailable
 from engine.events import Pause, Step, Word
 from engine.loop import BatchedEngine
 from engine.pause import Endpoint
-from engine.slots import ModelEvent
+from engine.slots import Late, ModelEvent
 from engine.watchdog import Watchdog
 from engine.words import FRAME_SECONDS, PAD, WORD_START, Timing, Words
 
@@ -49,6 +49,7 @@ LEAD = 6  # frames before the last word from which a stalled row reads again
 MOST_REWOUND = 250  # frames: 20 s
 SMALL = 100_000_000  # bytes of networks that a single core steps faster than several
 CATCH_UP = 2  # frames that a row which reads again may read in a step beside its own
+MOST_LOSSES = 3  # fresh starts that do not make a row finite: more, of everybody's, and the networks are spoiled
 
 logger = logging.getLogger(__name__)
 
@@ -118,11 +119,7 @@ class SpeechSettings:
 
 
 class MoshiModel:
-    """A Model made of `net`. `decode` turns tokens to text; text comes `delay` seconds after its sound.
-
-    Figures for the operator: `refreshes`, fresh starts with room in the context; `stalls`, rows that had to read again;
-    `losses`, rows whose figures were not finite.
-    """
+    """A Model made of `net`. `decode` turns tokens to text; text comes `delay` seconds after its sound."""
 
     sample_rate = SAMPLE_RATE
 
@@ -137,7 +134,7 @@ class MoshiModel:
     ) -> None:
         self.frame_size = net.frame_size
         self.delay = math.ceil(delay / FRAME_SECONDS) + TAIL
-        self.refreshes = self.stalls = self.losses = 0
+        self.upkeep = Upkeep()
         self._net = net
         self._decode = decode
         self._timing = Timing.of(delay, timestamps)
@@ -157,7 +154,7 @@ class MoshiModel:
         self.step(np.zeros((self.batch_size, self.frame_size), dtype=np.float32), everybody, everybody)
 
     def step(self, pcm: PCM, active: Mask, reset: Mask) -> Sequence[Sequence[ModelEvent]]:
-        """Hear one frame of each active row."""
+        """Hear one frame of each active row. Raises ArithmeticError once nothing finite comes any more of anybody."""
         if reset.any():
             self._net.reset(reset)
             for row in np.flatnonzero(reset).tolist():
@@ -170,21 +167,28 @@ class MoshiModel:
             if heard.sound[row]:
                 said[row] = self._rows[row].hear(heard.tokens[row], heard.pauses[row], power[row])
             else:
-                said[row] = self._rescue(row)
+                said[row] = self._rescue(row, skipped=1)
+        if rows and all(self._rows[row].losses > MOST_LOSSES for row in rows):
+            raise ArithmeticError("the networks say what is not finite, however often they start anew")
         self._catch_up(rows, said)
         self._refresh(rows)
         self._wake(rows)
+        for row in rows:
+            if late := self._rows[row].late:
+                said[row].append(Late(late))
         return said
 
     def save(self, rows: Mask) -> None:
-        """Remember these rows as they are; `restore` must come before `delay` + FLUSH_SLACK further steps are over."""
+        """Remember these rows as they are, for a flush: `delay` + FLUSH_SLACK steps, and as many as they are late."""
         for row in np.flatnonzero(rows).tolist():
-            self._rows[row].save(self._net.save(row, self.delay + FLUSH_SLACK))
+            one = self._rows[row]
+            steps = self.delay + FLUSH_SLACK + one.late
+            one.save(self._net.save(row, steps, one.behind), steps)
 
     def restore(self, rows: Mask) -> None:
         """These rows are again as they were when they were saved. Raises Misuse when they were not, or went too far."""
         for row in np.flatnonzero(rows).tolist():
-            self._rows[row], snapshot = self._rows[row].restored(self.delay + FLUSH_SLACK)
+            self._rows[row], snapshot = self._rows[row].restored()
             self._net.restore(row, snapshot)
 
     def _seat(self, batch_size: int) -> None:
@@ -194,12 +198,15 @@ class MoshiModel:
     def _new_row(self) -> "_Row":
         return _Row(Words(self._decode, self._timing), Endpoint(self._lag))
 
-    def _rescue(self, row: int) -> list[ModelEvent]:
+    def _rescue(self, row: int, skipped: int) -> list[ModelEvent]:
         """Start a row anew whose figures are not finite; its time goes on."""
-        self.losses += 1
-        logger.error("row %d is not finite and starts anew", row)
+        one = self._rows[row]
+        one.losses += 1
+        self.upkeep = replace(self.upkeep, losses=self.upkeep.losses + 1)
+        if one.losses <= MOST_LOSSES:
+            logger.error("row %d is not finite and starts anew", row)
         self._net.reset(self._mask([row]))
-        return self._rows[row].begin_again(skipped=1)
+        return one.begin_again(skipped)
 
     def _catch_up(self, rows: Iterable[int], said: list[list[ModelEvent]]) -> None:
         """Rows that read again read a little faster than they hear."""
@@ -209,7 +216,10 @@ class MoshiModel:
                 return
             heard = self._net.catch_up(self._mask(behind))
             for row in behind:
-                said[row] += self._rows[row].read_more(heard.tokens[row], heard.pauses[row])
+                if heard.sound[row]:
+                    said[row] += self._rows[row].read_more(heard.tokens[row], heard.pauses[row])
+                else:
+                    said[row] += self._rescue(row, skipped=0)
 
     def _refresh(self, rows: Iterable[int]) -> None:
         """Give rows room whose context fills up: one row a step, unless there is no time left."""
@@ -222,7 +232,7 @@ class MoshiModel:
             frames = min(self._lag + REPLAYED, self._rows[row].read)
             self._net.refresh(row, frames)
             self._rows[row].read = frames
-            self.refreshes += 1
+            self.upkeep = replace(self.upkeep, refreshes=self.upkeep.refreshes + 1)
 
     def _wake(self, rows: Iterable[int]) -> None:
         """A row that has stalled reads again; if that did not help, it starts anew; then it is left alone."""
@@ -234,14 +244,14 @@ class MoshiModel:
             one.attempts += 1
             if one.attempts > 2:
                 continue
-            self.stalls += 1
+            self.upkeep = replace(self.upkeep, stalls=self.upkeep.stalls + 1)
             frames = one.rewind(self._lag + LEAD) if one.attempts == 1 else 0
             logger.warning("row %d hears speech and says nothing: it starts anew, %d frames back", row, frames)
             if frames:
                 self._net.rewind(row, frames)
             else:
                 self._net.reset(self._mask([row]))
-                one.begin_again()
+                one.begin_again(skipped=0)
 
     def _mask(self, rows: Sequence[int]) -> Mask:
         mask = np.zeros(self.batch_size, dtype=np.bool_)
@@ -253,7 +263,8 @@ class _Row:
     """What one caller's row has said so far.
 
     `read`: frames in the language model's context; `behind`: frames heard that it is still to read again; `stalled`: it
-    is to be woken; `attempts`: how often it was woken since its last word.
+    is to be woken; `attempts`: how often it was woken since its last word; `losses`: fresh starts, one after the other,
+    because it was not finite.
     """
 
     def __init__(self, words: Words, endpoint: Endpoint) -> None:
@@ -262,12 +273,13 @@ class _Row:
         self.behind = 0
         self.stalled = False
         self.attempts = 0
+        self.losses = 0
         self._endpoint = endpoint
         self._watchdog = Watchdog()
         self._heard = 0  # frames since the networks began with this row
         self._begun = 0  # the frame in which the last word's first piece came
         self._saved: tuple[_Row, Snapshot] | None = None
-        self._since_saved = 0  # steps
+        self._undo_within = 0  # steps in which what was saved can be restored
 
     @property
     def quiet(self) -> bool:
@@ -279,10 +291,16 @@ class _Row:
         """Whether the language model may start anew: not while it catches up, nor in a flush that will be undone."""
         return not self.behind and self._saved is None
 
+    @property
+    def late(self) -> int:
+        """Steps until it has read again all that it is behind."""
+        return math.ceil(self.behind / CATCH_UP)
+
     def hear(self, token: int, pauses: Sequence[float], power: float) -> list[ModelEvent]:
         """One step: a token, the pause probabilities, the mean square of the frame."""
-        self._since_saved += 1
+        self._undo_within -= 1
         self._heard += 1
+        self.losses = 0
         said = self._say(token, pauses)
         if self.may_restart:
             self.stalled = self._watchdog.hear(power, word=token not in (PAD, WORD_START))
@@ -295,7 +313,7 @@ class _Row:
         self.behind -= 1
         return self._say(token, pauses)
 
-    def begin_again(self, skipped: int = 0) -> list[ModelEvent]:
+    def begin_again(self, skipped: int) -> list[ModelEvent]:
         """The networks start anew, without a past; `skipped` frames are not read at all."""
         self.words.frame += self.behind + skipped
         self.read = self.behind = self._heard = 0
@@ -310,14 +328,14 @@ class _Row:
         self.behind, self.read = frames, 0
         return frames
 
-    def save(self, snapshot: "Snapshot") -> None:
-        """Remember this row as it is."""
+    def save(self, snapshot: "Snapshot", steps: int) -> None:
+        """Remember this row as it is, for so many steps."""
         self._saved = (self._copy(), snapshot)
-        self._since_saved = 0
+        self._undo_within = steps
 
-    def restored(self, most: int) -> tuple["_Row", "Snapshot"]:
+    def restored(self) -> tuple["_Row", "Snapshot"]:
         """The row as it was saved."""
-        if self._saved is None or self._since_saved > most:
+        if self._saved is None or self._undo_within < 0:
             raise Misuse("a row is restored that was not saved, or too many steps ago")
         return self._saved
 

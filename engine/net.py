@@ -61,7 +61,8 @@ class Net:
         self._temperature = temperature
         self._prefix = prefix
         self._streaming = ExitStack()
-        self._rings: Sequence[Ring] = ()
+        self._reading_rings: Sequence[Ring] = ()
+        self._hearing_rings: Sequence[Ring] = ()
         self._reading: Sequence[Part] = ()  # of the language model
         self._hearing: Sequence[Part] = ()  # of Mimi, and ours
         self._small: Sequence[Part] = ()  # of both, without the rings' keys and values
@@ -79,7 +80,8 @@ class Net:
             write_in_place(module)
         self._allocate(next(self._mimi.parameters()))
         latents_a_frame = int(self._mimi.encoder_frame_rate / self._mimi.frame_rate)
-        self._rings = [*rings_of(self._mimi, latents_a_frame), *rings_of(self._lm, 1)]
+        self._hearing_rings = rings_of(self._mimi, latents_a_frame)
+        self._reading_rings = rings_of(self._lm, 1)
         self._reading = parts_of(self._lm)
         ours = (self._text, self._codes, self._said, self._heard, self._read)
         self._hearing = [*parts_of(self._mimi), *(Part(tensor, 0) for tensor in ours)]
@@ -90,7 +92,7 @@ class Net:
     def close(self) -> None:
         """Give the rows' state back; the networks can stream again."""
         self._streaming.close()
-        self._rings = ()
+        self._reading_rings = self._hearing_rings = ()
         self._reading = self._hearing = self._small = ()
         self._fresh_reading = self._fresh_hearing = ()
 
@@ -143,10 +145,11 @@ class Net:
             self._text[row] = self._first_text
             self._read[row] -= frames
 
-    def save(self, row: int, steps: int) -> Snapshot:
-        """The row as it is, to be restored after at most so many steps."""
+    def save(self, row: int, steps: int, behind: int = 0) -> Snapshot:
+        """The row as it is, to be restored after at most so many steps, and as many passes as it is frames `behind`."""
         with torch.no_grad():
-            rings = [(ring, ring.entries(row, steps)) for ring in self._rings]
+            rings = [(ring, ring.entries(row, steps)) for ring in self._hearing_rings]
+            rings += [(ring, ring.entries(row, steps + behind)) for ring in self._reading_rings]
             return Snapshot(
                 [part.row(row).clone() for part in self._small],
                 [(entries, ring.read(row, entries)) for ring, entries in rings],
@@ -157,7 +160,8 @@ class Net:
         with torch.no_grad():
             for part, value in zip(self._small, snapshot.parts, strict=True):
                 part.row(row).copy_(value)
-            for ring, (entries, values) in zip(self._rings, snapshot.rings, strict=True):
+            rings = (*self._hearing_rings, *self._reading_rings)
+            for ring, (entries, values) in zip(rings, snapshot.rings, strict=True):
                 ring.write(row, entries, values)
 
     def _allocate(self, like: Tensor) -> None:
@@ -188,7 +192,7 @@ class Net:
         self._first_text = self._text[0].clone()
         self._fresh_reading = [part.row(0).clone() for part in self._reading]
         self._fresh_hearing = [part.row(0).clone() for part in self._hearing]
-        caches = {id(ring.cache) for ring in self._rings}
+        caches = {id(ring.cache) for ring in (*self._hearing_rings, *self._reading_rings)}
         self._small = [part for part in (*self._reading, *self._hearing) if id(part.tensor) not in caches]
 
     def _restart(self, parts: Sequence[Part], fresh: Sequence[Tensor], index: Tensor) -> None:

@@ -98,7 +98,7 @@ class ProcessEngine(Engine):
             return stats
         child = self._child.stats
         state: Literal["stuck", "ready"] = "stuck" if self._child.stuck else "ready"
-        return replace(stats, state=state, admitting=child.admitting, load=child.load)
+        return replace(stats, state=state, admitting=child.admitting, load=child.load, upkeep=child.upkeep)
 
     async def transcribe_batch(self, clips: Sequence[PCM]) -> list[str]:
         """Whole clips to texts, in the child's own way."""

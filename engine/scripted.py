@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE, EngineConfig
+from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE, EngineConfig, Upkeep
 from engine.batch import Mask
 from engine.events import Partial, Pause, Step, Word, WordEnd
 from engine.loop import BatchedEngine
@@ -66,6 +66,7 @@ class ScriptedModel:
     sample_rate = SAMPLE_RATE
     frame_size = FRAME_SAMPLES
     delay = DELAY
+    upkeep = Upkeep()
 
     def __init__(self, batch_size: int = CAPACITY) -> None:
         self.resize(batch_size)

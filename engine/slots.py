@@ -6,7 +6,7 @@ A new caller gets a new Slot even at the same row, so a late result can reach on
 import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -19,7 +19,15 @@ from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
 
 MARK_PATIENCE = 0.2  # seconds without audio behind a mark until it flushes by itself
 
-ModelEvent = Word | WordEnd | Partial | Pause | Step
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The model reads a row again: what it has heard so far is told by so many steps later than its delay says."""
+
+    steps: int
+
+
+ModelEvent = Word | WordEnd | Partial | Pause | Step | Late
 
 
 class Places:
@@ -271,6 +279,15 @@ class Slot:
                 pause = Pause(self._at(at))
                 if self._echo.is_pause_new(pause):
                     self._news.append(pause)
+            case Late(steps):
+                self._wait_until(self.steps + steps + self._delay)
+
+    def _wait_until(self, step: int) -> None:
+        """What has been heard is told by then, and not before."""
+        self._told_by = max(self._told_by, step)
+        self._marks = deque((id, max(told_by, step)) for id, told_by in self._marks)
+        if self._echo_until >= self.steps:
+            self._echo_until = max(self._echo_until, step)
 
     def _at(self, seconds: float) -> float:
         """The caller's time of what the model heard at `seconds`. Silence that was made up lies behind the last sample,

@@ -10,7 +10,7 @@ Ours, where both sides offer them:
 
     client  Init{offhook, backlog, job}  Pcm{pcm: float32 LE}  Flush  Clear  Finish
     server  Ready{offhook}  Partial{text}  Pause{at}  Fed{samples}  Finished  Text{text}  Error{message, code}
-            Stats{state, capacity, live, restarts, admitting, load}
+            Stats{state, capacity, live, restarts, admitting, load, upkeep}
 
 How each finds out about the other on a WebSocket: the server's Ready carries `offhook` (moshi clients ignore a field
 they do not know). A client that knows it answers with Init{offhook}; from then on both speak ours. A client that sees
@@ -27,7 +27,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 import msgpack
 import numpy as np
 
-from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Load, Stats
+from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Load, Stats, Upkeep
 from engine.errors import EngineError, Full, Misuse, Overrun, Unavailable
 from engine.events import Event, Mark, Partial, Pause, Step, Word, WordEnd
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
@@ -295,11 +295,16 @@ def _step(fields: _Fields) -> Step:
 def _stats(fields: _Fields) -> Stats:
     state = cast(Any, fields.choice("state", get_args(Stats.__annotations__["state"])))
     counts = (fields.count("capacity"), fields.count("live"), fields.count("restarts"))
-    return Stats(state, *counts, fields.truth("admitting"), _load(fields.fields("load")))
+    load, upkeep = _load(fields.fields("load")), _upkeep(fields.fields("upkeep"))
+    return Stats(state, *counts, fields.truth("admitting"), load, upkeep)
 
 
 def _load(fields: _Fields) -> Load:
     return Load(*(fields.number(name) for name in ("step_p50", "step_p99", "fill", "backlog")))
+
+
+def _upkeep(fields: _Fields) -> Upkeep:
+    return Upkeep(*(fields.count(name) for name in ("refreshes", "stalls", "losses")))
 
 
 _REQUESTS: dict[str, Callable[[_Fields], Request]] = {

@@ -85,6 +85,7 @@ async def health(request: web.Request) -> web.Response:
             "restarts": stats.restarts,
             "admitting": stats.admitting,
             "load": {name: round(figure, 4) for name, figure in asdict(stats.load).items()},
+            "upkeep": asdict(stats.upkeep),
         },
         "capacity": stats.capacity,
         "live": switchboard.live,

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from engine.base import Engine, Load, Stats
+from engine.base import Engine, Load, Stats, Upkeep
 from media.events import Quality
 from signaling.errors import wire_error
 
@@ -116,6 +116,7 @@ class _EngineCollector(Collector):
         admitting = "0 while the engine has too much to do to take another caller"
         yield GaugeMetricFamily("offhook_engine_admitting", admitting, stats.admitting)
         yield from self._load(stats.load)
+        yield from self._upkeep(stats.upkeep)
 
     def _load(self, load: Load) -> Iterator[Metric]:
         steps = GaugeMetricFamily("offhook_engine_step_seconds", "The recent steps of the batch", labels=["quantile"])
@@ -124,6 +125,11 @@ class _EngineCollector(Collector):
         yield steps
         yield GaugeMetricFamily("offhook_engine_fill", "Callers in a step, as a share of the places", load.fill)
         yield GaugeMetricFamily("offhook_engine_backlog_seconds", "Audio that waits for the engine", load.backlog)
+
+    def _upkeep(self, upkeep: Upkeep) -> Iterator[Metric]:
+        yield CounterMetricFamily("offhook_engine_refreshes", "Times that room was made", value=upkeep.refreshes)
+        yield CounterMetricFamily("offhook_engine_stalls", "Times that no word came of speech", value=upkeep.stalls)
+        yield CounterMetricFamily("offhook_engine_losses", "Times that figures were not finite", value=upkeep.losses)
 
 
 def _histogram(registry: CollectorRegistry, name: str, help: str, buckets: tuple[float, ...]) -> Histogram:

@@ -1,5 +1,6 @@
 """What test models share."""
 
+from engine.base import Upkeep
 from engine.batch import Mask
 
 
@@ -7,6 +8,7 @@ class Rewindable:
     """The part of a model that a test does not look at."""
 
     batch_size: int
+    upkeep = Upkeep()
 
     def save(self, rows: Mask) -> None:
         pass

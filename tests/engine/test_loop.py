@@ -8,7 +8,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from engine.base import CHUNK_SAMPLES, EVENTS_KEPT, FRAME_SAMPLES, PCM, SAMPLE_RATE, Stream
+from engine.base import CHUNK_SAMPLES, EVENTS_KEPT, FRAME_SAMPLES, PCM, SAMPLE_RATE, Stream, Upkeep
 from engine.batch import Mask
 from engine.errors import Full, Overrun, Unavailable
 from engine.events import Event, Mark, Word
@@ -171,6 +171,13 @@ async def test_the_figures_count_what_waits(engine: BatchedEngine) -> None:
     stream = await engine.open()
     await stream.feed(SECOND)
     assert engine.stats().load.backlog == 1.0
+
+
+async def test_the_figures_tell_what_was_done_to_keep_the_model_well(
+    engine: BatchedEngine, model: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "upkeep", Upkeep(3, 2, 1))
+    assert engine.stats().upkeep == Upkeep(refreshes=3, stalls=2, losses=1)
 
 
 async def test_without_a_capacity_it_is_measured() -> None:

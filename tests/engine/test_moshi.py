@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, cycle, islice
+from itertools import chain, cycle
 from pathlib import Path
 
 import jiwer
@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from engine.base import FRAME_SAMPLES, PCM, EngineConfig
+from engine.batch import Mask
 from engine.checkpoint import find
 from engine.errors import Misuse, Unavailable
 from engine.events import Partial, Pause, Step, Word, WordEnd
@@ -21,6 +22,7 @@ from engine.slots import ModelEvent
 from engine.words import FRAME_SECONDS, PAD, WORD_START
 from tests.engine.digits import Spoken, babble, recite
 from tests.engine.oracle import Caller, Networks, come_and_go, streaming
+from tests.engine.stalls import HEARD, busy, silence
 
 TINY = Path(__file__).parent / "tiny"
 ROWS = 16
@@ -101,8 +103,8 @@ class TestSixteenCallersAtOnce:
         listeners, said = crowd
         heard = [" ".join(listeners.words(row)) for row in range(ROWS)]
         assert jiwer.wer([texts(one) for one in said], heard) <= 0.05
-        assert listeners.model.refreshes > 10 * ROWS
-        assert (listeners.model.stalls, listeners.model.losses) == (0, 0)
+        assert listeners.model.upkeep.refreshes > 10 * ROWS
+        assert (listeners.model.upkeep.stalls, listeners.model.upkeep.losses) == (0, 0)
 
     def test_words_have_the_times_at_which_they_were_spoken(self, crowd: tuple[Listeners, list[list[Spoken]]]) -> None:
         listeners, said = crowd
@@ -150,7 +152,7 @@ def test_without_fresh_starts_the_words_are_the_same() -> None:
         listeners = Listeners(model_of(2, refreshing=refreshing))
         listeners.hear({0: pcm})
         listeners.drain(0)
-        assert (listeners.model.refreshes > 0) == refreshing
+        assert (listeners.model.upkeep.refreshes > 0) == refreshing
         heard.append(listeners.words(0))
     assert heard[0] == heard[1] == [spoken.word for spoken in said]
 
@@ -227,28 +229,17 @@ class TestAFlushInMidSession:
             listeners.model.restore(listeners.mask(1))
 
 
-HEARD = 29  # frames before the stall, which is then between two words
-
-
 class TestAStall:
     def test_is_made_good_from_the_last_word(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A model that has fallen silent reads again what it has missed; nobody else notices."""
         model = model_of()
-        net = model._net
         pcm, said = busy(12.0)
         listeners = Listeners(model)
         listeners.hear({0: pcm[: HEARD * FRAME_SAMPLES], 1: pcm[: HEARD * FRAME_SAMPLES]})
-        choose, rewind = net._choose, net.rewind
-        monkeypatch.setattr(net, "_choose", lambda logits: silenced(choose(logits), 0))
-
-        def woken(row: int, frames: int) -> None:
-            monkeypatch.setattr(net, "_choose", choose)
-            rewind(row, frames)
-
-        monkeypatch.setattr(net, "rewind", woken)
+        silence(model, monkeypatch)
         listeners.hear({0: pcm[HEARD * FRAME_SAMPLES :], 1: pcm[HEARD * FRAME_SAMPLES :]})
         listeners.drain(0, 1)
-        assert model.stalls == 1
+        assert model.upkeep.stalls == 1
         assert listeners.words(1) == said
         assert listeners.words(0) == said
         for late, word in zip(listeners.timed(0), listeners.timed(1), strict=True):
@@ -258,24 +249,12 @@ class TestAStall:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         model = model_of()
-        choose = model._net._choose
-        monkeypatch.setattr(model._net, "_choose", lambda logits: silenced(choose(logits), 0))
+        silence(model, monkeypatch, for_ever=True)
         pcm, _ = busy(19.5)
         listeners = Listeners(model)
         listeners.hear({0: pcm})
-        assert model.stalls == 2
+        assert model.upkeep.stalls == 2
         assert listeners.words(0) == []
-
-
-def busy(seconds: float) -> tuple[PCM, list[str]]:
-    """Somebody who speaks without pauses."""
-    said = list(islice(cycle(("one", "five", "two", "nine", "three")), int((seconds - 0.4) / 0.52)))
-    return recite(said, gap=0.22), said
-
-
-def silenced(tokens: torch.Tensor, row: int) -> torch.Tensor:
-    tokens[row] = PAD
-    return tokens
 
 
 def test_a_row_that_is_not_finite_starts_anew_and_its_time_goes_on() -> None:
@@ -285,9 +264,47 @@ def test_a_row_that_is_not_finite_starts_anew_and_its_time_goes_on() -> None:
     listeners = Listeners(model_of())
     listeners.hear({0: pcm, 1: poisoned, 2: pcm})
     listeners.drain(0, 1, 2)
-    assert listeners.model.losses == 1
+    assert listeners.model.upkeep.losses == 1
     assert listeners.words(0) == listeners.words(2) == ["four", "seven", "one", "nine", "two", "five"]
     assert listeners.timed(1)[-3:] == listeners.timed(0)[-3:]
+
+
+def test_a_row_that_is_not_finite_while_it_reads_again_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of()
+    listeners = Listeners(model)
+    silence(model, monkeypatch)
+    pcm, said = busy(16.0)
+    stall = 75 * FRAME_SAMPLES
+    listeners.hear({0: pcm[:stall], 1: pcm[:stall]})
+    assert model._rows[0].behind
+    catch_up = model._net.catch_up
+
+    def spoiled(rows: Mask) -> Heard:
+        for part in model._net._reading:  # the row's past, and nothing else
+            if part.tensor.is_floating_point():
+                part.row(0).fill_(np.nan)
+        monkeypatch.setattr(model._net, "catch_up", catch_up)
+        return catch_up(rows)
+
+    monkeypatch.setattr(model._net, "catch_up", spoiled)
+    listeners.step({0: QUIET, 1: QUIET})
+    assert model.upkeep.losses == 1, "it is seen at once"
+    listeners.hear({0: pcm[stall:], 1: pcm[stall:]})
+    listeners.drain(0, 1)
+    assert listeners.words(1) == said
+    assert listeners.words(0)[-8:] == said[-8:]
+    for word, right in zip(listeners.timed(0)[-8:], listeners.timed(1)[-8:], strict=True):
+        assert word.start == pytest.approx(right.start, abs=1.1 * FRAME_SECONDS)
+
+
+def test_networks_that_say_nothing_finite_of_anybody_are_given_up() -> None:
+    """The engine's process ends by that, and another loads them again."""
+    listeners = Listeners(model_of())
+    spoiled = np.full(FRAME_SAMPLES, np.nan, np.float32)
+    for _ in range(20):
+        listeners.step({0: spoiled, 1: QUIET})
+    with pytest.raises(ArithmeticError, match="not finite"):
+        listeners.hear({0: np.tile(spoiled, 20), 1: np.tile(spoiled, 20)})
 
 
 def test_a_reset_row_is_a_new_caller() -> None:
@@ -354,7 +371,7 @@ def test_times_go_on_for_hours_and_the_context_never_fills() -> None:
     assert np.diff(starts) == pytest.approx(13 * FRAME_SECONDS)
     assert starts[-1] == pytest.approx(2 * 3_600, abs=2.0)
     assert max(np.diff([0, *net.refreshed])) < 0.65 * net.context
-    assert model.refreshes == len(net.refreshed)
+    assert model.upkeep.refreshes == len(net.refreshed)
 
 
 def test_a_model_without_pause_heads_tells_no_steps_and_ends_utterances_by_silence() -> None:

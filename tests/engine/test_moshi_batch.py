@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from engine.base import PCM, EngineConfig
+from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE, EngineConfig
 from engine.batch import Batch
-from engine.events import Event, Word
+from engine.events import Event, Mark, Word
 from engine.moshi import MoshiModel, load_model
 from engine.slots import Slot
-from engine.verbs import Audio, Finish, Flush
+from engine.verbs import Audio, Finish, Flush, MarkAt, Verb
 from tests.engine.digits import babble
+from tests.engine.stalls import HEARD, busy, silence
 
 ROWS = 6
 SECONDS = 12.0
+LEAD, PERIOD = 0.4, 0.52  # seconds: how `busy` speaks
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +71,77 @@ def test_flushes_lose_no_word_and_tell_none_twice(model: MoshiModel) -> None:
     for before, after in zip(undisturbed, flushed, strict=True):
         for one, other in zip(before, after, strict=True):
             assert other.start == pytest.approx(one.start, abs=0.25)
+
+
+class TestWhileARowReadsAgain:
+    """It has stalled, and is 90 frames behind: more than it can read in the steps of a flush."""
+
+    @pytest.fixture
+    def behind(self, model: MoshiModel, monkeypatch: pytest.MonkeyPatch) -> "Stalled":
+        model.resize(2)
+        stalled = Stalled(model)
+        stalled.feed(HEARD)
+        silence(model, monkeypatch)
+        while not model._rows[0].behind:
+            stalled.feed(1)
+        stalled.speak_on(1)
+        assert model._rows[0].behind > 2 * model.delay
+        return stalled
+
+    def test_who_finishes_gets_the_last_words(self, behind: "Stalled") -> None:
+        behind.ask(Finish())
+        assert behind.words == behind.spoken
+        assert behind.slot.ended
+
+    def test_a_mark_comes_behind_the_words_before_it(self, behind: "Stalled") -> None:
+        behind.ask(MarkAt(7), Flush())
+        assert behind.events[-1] == Mark(7)
+        assert behind.words == behind.spoken
+
+    @pytest.mark.parametrize("frames", [1, 40])
+    def test_a_flush_leaves_no_trace(self, behind: "Stalled", frames: int) -> None:
+        behind.ask(Flush())
+        behind.speak_on(frames)
+        behind.ask(Flush())
+        behind.speak_on(10)
+        behind.ask(Finish())
+        assert behind.words == behind.spoken
+
+
+class Stalled:
+    """The caller who is not heard, in the first of two rows."""
+
+    def __init__(self, model: MoshiModel) -> None:
+        self.slot = Slot(0, model.frame_size, model.delay)
+        self.events: list[Event] = []
+        self._batch = Batch(model)
+        self._batch.join(self.slot)
+        self._pcm, self._said = busy(20.0)
+        self._fed = 0
+
+    @property
+    def words(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Word)]
+
+    @property
+    def spoken(self) -> list[str]:
+        """The words that have been said so far."""
+        return self._said[: round((self._fed / SAMPLE_RATE - LEAD) / PERIOD + 0.2)]
+
+    def speak_on(self, frames: int) -> None:
+        """So many frames or more, up to a gap between two words."""
+        self.feed(frames)
+        while not 0.32 < (self._fed / SAMPLE_RATE - LEAD) % PERIOD < 0.5:
+            self.feed(1)
+
+    def feed(self, frames: int) -> None:
+        pcm = self._pcm[self._fed : self._fed + frames * FRAME_SAMPLES]
+        self._fed += len(pcm)
+        self.ask(Audio(pcm))
+
+    def ask(self, *verbs: Verb) -> None:
+        for verb in verbs:
+            self._batch.add(self.slot, verb, 0.0)
+        while self._batch.due(0.0) == 0.0:
+            for news in self._batch.tick(0.0):
+                self.events += news.events

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.base import SAMPLE_RATE, Load, Stats
+from engine.base import SAMPLE_RATE, Load, Stats, Upkeep
 from engine.errors import EngineError, Full, Misuse, Overrun, Unavailable
 from engine.events import Mark, Partial, Pause, Step, Word, WordEnd
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt
@@ -59,6 +59,7 @@ replies = st.one_of(
         *(counts, counts, counts),
         st.booleans(),
         st.builds(Load, times, times, times, times),
+        st.builds(Upkeep, counts, counts, counts),
     ),
 )
 

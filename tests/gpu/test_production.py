@@ -110,7 +110,7 @@ def test_smoke_a_step_says_something_of_every_row(model: MoshiModel) -> None:
     everybody = np.ones(ROWS, dtype=np.bool_)
     said = model.step(noise(1)[0], everybody, everybody)
     assert all(isinstance(event, Step) and all(0 <= p <= 1 for p in event.pauses) for row in said for event in row)
-    assert (model.losses, model.stalls) == (0, 0)
+    assert (model.upkeep.losses, model.upkeep.stalls) == (0, 0)
 
 
 def test_words_are_as_right_as_they_were(model: MoshiModel, speech: list[tuple[PCM, str]]) -> None:
@@ -143,12 +143,12 @@ def test_a_stream_says_the_same_whoever_is_beside_it(model: MoshiModel) -> None:
 
 
 def test_poison_stays_where_it_is(model: MoshiModel) -> None:
-    everybody, pcm, losses = np.ones(ROWS, dtype=np.bool_), noise(12), model.losses
+    everybody, pcm, losses = np.ones(ROWS, dtype=np.bool_), noise(12), model.upkeep.losses
     clean = [model.step(frame, everybody, everybody & (index == 0))[1] for index, frame in enumerate(pcm)]
     pcm[5, 2] = np.nan
     beside = [model.step(frame, everybody, everybody & (index == 0))[1] for index, frame in enumerate(pcm)]
     assert beside == clean
-    assert model.losses == losses + 1
+    assert model.upkeep.losses == losses + 1
 
 
 def test_every_step_is_done_before_the_next_frame_is_there(model: MoshiModel) -> None:

@@ -49,6 +49,7 @@ async def test_health_counts_the_places(open_house: OpenHouse) -> None:
             "restarts": 0,
             "admitting": True,
             "load": {"step_p50": 0.0, "step_p99": 0.0, "fill": 0.0, "backlog": 0.0},
+            "upkeep": {"refreshes": 0, "stalls": 0, "losses": 0},
         },
         "capacity": 1,
         "live": 0,

@@ -95,6 +95,8 @@ async def test_the_engine_and_the_live_sessions_are_asked_when_the_figures_are()
     assert 0 < median < 1
     assert read(metrics, "offhook_engine_fill") == pytest.approx(1 / 3)
     assert read(metrics, "offhook_engine_backlog_seconds") == 0
+    upkeep = [read(metrics, f"offhook_engine_{name}_total") for name in ("refreshes", "stalls", "losses")]
+    assert upkeep == [0, 0, 0]
     await stream.close()
     await engine.close()
 
