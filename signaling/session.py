@@ -223,6 +223,7 @@ class Session:
     async def _carry(self, transport: Transport, dialect: Dialect, after: int) -> None:
         tally = Tally(self._metrics)
         listening = asyncio.create_task(self._listen(transport, dialect, tally))
+        listening.add_done_callback(self._listened)
         telling = asyncio.create_task(self._tell(transport, dialect, after))
         try:
             await asyncio.wait((listening, telling, self.ended), return_when=asyncio.FIRST_COMPLETED)
@@ -262,6 +263,14 @@ class Session:
             self.finish()
         else:
             self.end("bye")
+
+    def _listened(self, listening: "asyncio.Task[bool]") -> None:
+        """While the last words are awaited, the end of the audio changes nothing; a fault of ours is logged even so."""
+        if self.state != "draining" or listening.cancelled():
+            return
+        error = listening.exception()
+        if error and not isinstance(error, (Lost, NeverConnected, SlowReader, EngineError)):
+            log.error("failed session=%s", self.ref, exc_info=error)
 
     async def _listen(self, transport: Transport, dialect: Dialect, tally: Tally) -> bool:
         """Obey the caller until its items end. True when it finished, False when it left."""

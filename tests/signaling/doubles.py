@@ -81,7 +81,7 @@ class Line(Transport):
         self.announced: list[float] = []
         self.closed = asyncio.Event()
         self.stuck = False
-        self._items: asyncio.Queue[Item | Lost | None] = asyncio.Queue()
+        self._items: asyncio.Queue[Item | Exception | None] = asyncio.Queue()
         self._heard = asyncio.get_running_loop().time()
         self._changed = asyncio.Event()
 
@@ -91,7 +91,7 @@ class Line(Transport):
 
     async def items(self) -> AsyncGenerator[Item, None]:
         while (item := await self._items.get()) is not None:
-            if isinstance(item, Lost):
+            if isinstance(item, Exception):
                 raise item
             yield item
 
@@ -133,7 +133,11 @@ class Line(Transport):
         self._items.put_nowait(HungUp())
 
     def vanish(self) -> None:
-        self._items.put_nowait(Lost())
+        self.fail(Lost())
+
+    def fail(self, error: Exception) -> None:
+        """The items end with this error."""
+        self._items.put_nowait(error)
 
     async def wait_for(self, text: str) -> Message:
         """The first message told that holds `text`."""

@@ -15,6 +15,7 @@ from signaling.dialects.native import Native
 from signaling.errors import UnknownSession
 from signaling.metrics import Metrics
 from signaling.session import TABLE, Limits, Session, Ticket
+from signaling.transports.base import Lost
 from tests.signaling.doubles import SECONDS, Line, Recorded
 
 NATIVE = Native()
@@ -380,6 +381,22 @@ async def test_a_fault_of_ours_ends_this_session_and_is_logged(
     call.session.join(Broken(), NATIVE)
     assert await call.reason() == "internal"
     assert call.session.ref in caplog.text
+
+
+@pytest.mark.parametrize(("error", "logged"), [(ZeroDivisionError(), 1), (Lost(), 0)])
+async def test_a_fault_of_ours_among_the_last_words_is_logged_once_and_costs_none_of_them(
+    make_call: Any, caplog: pytest.LogCaptureFixture, error: Exception, logged: int
+) -> None:
+    call, line = make_call(), Line()
+    call.session.join(line, NATIVE)
+    call.session.finish()
+    line.fail(error)
+    call.stream.outbox.put(Word("last", 0.0))
+    await line.wait_for('"last"')
+    call.stream.outbox.end()
+    assert await call.reason() == "finished"
+    assert types(line) == ["ready", "word", "ended"]
+    assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error] * logged
 
 
 async def test_ending_twice_keeps_the_first_reason(make_call: Any) -> None:
