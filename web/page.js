@@ -1,7 +1,7 @@
 /** The page: what the client tells goes into the document, what a person does goes to the client. DOM only. */
 
 import { Keypad } from './keypad.js';
-import { line } from './messages.js';
+import { LineNow } from './line.js';
 import { ending, OffhookClient, RAW, VOICE } from './offhook.js';
 import { TranscriptView } from './render.js';
 
@@ -40,13 +40,13 @@ const keypad = new Keypad(
   (pressed) => client.dial(pressed),
 );
 const view = new TranscriptView(byId('transcript'));
-let lineNow = ''; // how good it is, in words
+const lineNow = new LineNow(() => performance.now() / 1000);
 
 client.addEventListener('state', ({ detail }) => showState(detail.state));
 client.addEventListener('transcript', showTranscript);
 client.addEventListener('level', ({ detail }) => showLevel(detail.level));
 client.addEventListener('stats', ({ detail }) => showFigures(detail));
-client.addEventListener('quality', ({ detail }) => (lineNow = line(detail)));
+client.addEventListener('quality', ({ detail }) => lineNow.tell(detail));
 client.addEventListener('error', ({ detail }) => showError(detail));
 client.addEventListener('closing', ({ detail }) => showClosing(detail.in));
 client.addEventListener('ended', ({ detail }) => showEnding(detail.reason));
@@ -109,7 +109,7 @@ function showState(state) {
   if (!active) keypad.show(false);
   showStatus();
   if (state === 'live') say('');
-  else lineNow = '';
+  else lineNow.forget();
   if (!active) showLevel(0);
 }
 
@@ -146,7 +146,7 @@ function showLevel(level) {
 /** @param {{roundTrip: number | null, wordLatency: number | null}} figures Seconds. */
 function showFigures({ roundTrip, wordLatency }) {
   const parts = [
-    lineNow,
+    lineNow.text,
     roundTrip === null ? '' : `Round trip ${Math.round(roundTrip * 1000)} ms`,
     wordLatency === null ? '' : `Words after ${wordLatency.toFixed(1)} s`,
   ];
