@@ -29,7 +29,8 @@ class Transport(ABC):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """What happened on the way so far, for the log and the metrics: counts that only grow."""
+        """What happened on the way so far, for the log and the metrics. Counts, which only grow; but
+        `repaired` may shrink, when a packet that was taken for lost comes after all."""
         return {}
 
     @abstractmethod
