@@ -30,14 +30,16 @@ class Model(Protocol):
 
         save, step (silence), ..., step (silence), restore, step (audio)
 
-    is for the audio as if the silence had never been. There are at most `delay` + 1 steps between the two, and as many
-    more as the row was Late when it was saved; and a row that was reset is not restored to what was saved before.
+    is for the audio as if the silence had never been. There are at most `delay` + 1 steps between the two, or as many
+    as a row takes that was Behind; and a row that was reset is not restored to what was saved before.
     """
 
     sample_rate: int
     frame_size: int  # samples of each row that one step hears
     batch_size: int  # rows
-    delay: int  # after so many further steps everything heard in a step has been told, word ends included; see Late
+    delay: (
+        int  # after so many further steps everything heard in a step has been told, word ends included; but see Behind
+    )
     upkeep: Upkeep  # replaced and never changed: another thread may read it
 
     def step(self, pcm: PCM, active: Mask, reset: Mask) -> Sequence[Sequence[ModelEvent]]:

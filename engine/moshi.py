@@ -27,7 +27,7 @@ from engine.errors import Misuse, Unavailable
 from engine.events import Pause, Step, Word
 from engine.loop import BatchedEngine
 from engine.pause import Endpoint
-from engine.slots import Late, ModelEvent
+from engine.slots import Behind, ModelEvent
 from engine.watchdog import Watchdog
 from engine.words import FRAME_SECONDS, PAD, WORD_START, Timing, Words
 
@@ -174,15 +174,15 @@ class MoshiModel:
         self._refresh(rows)
         self._wake(rows)
         for row in rows:
-            if late := self._rows[row].late:
-                said[row].append(Late(late))
+            if self._rows[row].behind:
+                said[row].append(Behind())
         return said
 
     def save(self, rows: Mask) -> None:
-        """Remember these rows as they are, for a flush: `delay` + FLUSH_SLACK steps, and as many as they are late."""
+        """Remember these rows as they are, for the steps of a flush and for those in which they read what is behind."""
         for row in np.flatnonzero(rows).tolist():
             one = self._rows[row]
-            steps = self.delay + FLUSH_SLACK + one.late
+            steps = max(self.delay, math.ceil(one.behind / CATCH_UP)) + FLUSH_SLACK
             one.save(self._net.save(row, steps, one.behind), steps)
 
     def restore(self, rows: Mask) -> None:
@@ -290,11 +290,6 @@ class _Row:
     def may_restart(self) -> bool:
         """Whether the language model may start anew: not while it catches up, nor in a flush that will be undone."""
         return not self.behind and self._saved is None
-
-    @property
-    def late(self) -> int:
-        """Steps until it has read again all that it is behind."""
-        return math.ceil(self.behind / CATCH_UP)
 
     def hear(self, token: int, pauses: Sequence[float], power: float) -> list[ModelEvent]:
         """One step: a token, the pause probabilities, the mean square of the frame."""

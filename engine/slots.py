@@ -21,13 +21,11 @@ MARK_PATIENCE = 0.2  # seconds without audio behind a mark until it flushes by i
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
-    """The model reads a row again: what it has heard so far is told by so many steps later than its delay says."""
-
-    steps: int
+class Behind:
+    """The model reads again what a row has heard, and is not yet where it would otherwise be."""
 
 
-ModelEvent = Word | WordEnd | Partial | Pause | Step | Late
+ModelEvent = Word | WordEnd | Partial | Pause | Step | Behind
 
 
 class Places:
@@ -98,7 +96,8 @@ class Slot:
         self._offset = 0  # samples of the first Audio that waits which are in the frame already
         self._pending: deque[Verb] = deque()
         self._marks: deque[tuple[int, int]] = deque()  # (id, the step after which it is told)
-        self._told_by = 0  # the step after which everything heard so far has been told
+        self._told_by = 0  # the step after which everything heard so far has been told ...
+        self._behind = False  # ... unless the model is behind then
         self._echo_until = 0  # the step after which the model repeats nothing that a flush has told
         self._echo = Echo()
         self._origin = 0  # samples of the caller's audio before the last reset ...
@@ -154,7 +153,7 @@ class Slot:
                     self._fill(pcm)
                 case MarkAt(id):
                     self._pass_mark(id)
-                case Flush() | Finish() if self._unheard or self.steps < self._told_by:
+                case Flush() | Finish() if self._unheard or not self._all_is_told:
                     return Turn.FILE if self._bulk else Turn.FLUSH
                 case Finish():
                     self.ended = self.changed = True
@@ -180,11 +179,11 @@ class Slot:
     def hear(self, events: Iterable[ModelEvent]) -> None:
         """The model heard the frame and said `events`, in its own time since the row's reset."""
         self.steps += 1
-        self.fresh = self.save = self.restore = False
+        self.fresh = self.save = self.restore = self._behind = False
         self.changed = True
         for event in events:
             self._tell(event)
-        if self.steps == self._echo_until:
+        if self.steps >= self._echo_until and not self._behind:
             self._echo.settle()
         self._tell_marks()
 
@@ -197,6 +196,11 @@ class Slot:
     @property
     def _unheard(self) -> bool:
         return self._filled > self._again
+
+    @property
+    def _all_is_told(self) -> bool:
+        """Whether the model has told everything that it has heard."""
+        return self.steps >= self._told_by and not self._behind
 
     def _audio_turn(self, now: float) -> Turn:
         if self._bulk:
@@ -249,14 +253,14 @@ class Slot:
         self._origin, self._heard = self.fed, 0
         self._echo = Echo()
         self.fresh = self.changed = True
-        self.save = self.restore = False
+        self.save = self.restore = self._behind = False
         if self._tail:
             self._news.append(Partial(""))
             self._tail = ""
         self._tell_marks()
 
     def _tell_marks(self) -> None:
-        while self._marks and self._marks[0][1] <= self.steps:
+        while self._marks and self._marks[0][1] <= self.steps and not self._behind:
             self._news.append(Mark(self._marks.popleft()[0]))
             self.changed = True
 
@@ -279,15 +283,8 @@ class Slot:
                 pause = Pause(self._at(at))
                 if self._echo.is_pause_new(pause):
                     self._news.append(pause)
-            case Late(steps):
-                self._wait_until(self.steps + steps + self._delay)
-
-    def _wait_until(self, step: int) -> None:
-        """What has been heard is told by then, and not before."""
-        self._told_by = max(self._told_by, step)
-        self._marks = deque((id, max(told_by, step)) for id, told_by in self._marks)
-        if self._echo_until >= self.steps:
-            self._echo_until = max(self._echo_until, step)
+            case Behind():
+                self._behind = True
 
     def _at(self, seconds: float) -> float:
         """The caller's time of what the model heard at `seconds`. Silence that was made up lies behind the last sample,

@@ -8,7 +8,7 @@ import pytest
 from engine.base import PCM
 from engine.errors import Full
 from engine.events import Event, Mark, Partial, Pause, Step, Word, WordEnd
-from engine.slots import MARK_PATIENCE, Late, ModelEvent, Places, Slot
+from engine.slots import MARK_PATIENCE, Behind, ModelEvent, Places, Slot
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
 
 FRAME = 2_400  # samples: a tenth of a second, so that times are easily read
@@ -282,27 +282,24 @@ def test_after_clear_nothing_is_left_to_drain() -> None:
     assert seat.ended
 
 
-def test_what_the_model_is_late_with_is_waited_for() -> None:
-    """By marks and by the end."""
-    late = slot()
+def test_a_mark_and_the_end_wait_for_a_model_that_is_behind() -> None:
+    slow = slot()
     for verb in (audio(FRAME), MarkAt(1), Finish()):
-        late.add(verb, 0.0)
-    heard = []
-    while late.turn(0.0) is not None:
-        late.take(0.0)
-        late.hear([Late(5 - late.steps)] if late.steps < 5 else ())
-        heard.append([event for event in late.news() if isinstance(event, Mark)])
-    assert late.ended
-    assert late.steps == 6 + DELAY
-    assert heard.index([Mark(1)]) == len(heard) - 1
+        slow.add(verb, 0.0)
+    while slow.turn(0.0) is not None:
+        slow.take(0.0)
+        slow.hear([Behind()] if slow.steps < 8 else ())
+        assert (Mark(1) in slow.news()) == (slow.steps == 9)
+    assert slow.ended
+    assert slow.steps == 9 > 1 + DELAY
 
 
-def test_what_a_flush_has_told_is_not_told_again_however_late_it_comes() -> None:
-    late = slot()
-    late.add(audio(FRAME), 0.0)
-    late.add(Flush(), 0.0)
-    assert told(late, [], [Word("one", 0.0)]) == [Word("one", 0.0)]
-    frames(late)
-    late.add(audio(9 * FRAME), 0.0)
-    said: list[Sequence[ModelEvent]] = [[Late(4)], [Late(3)], [Late(2)], [Late(1)], [], [], [Word("one", 0.0)]]
-    assert [event for event in told(late, *said) if isinstance(event, Word)] == []
+def test_what_a_flush_has_told_is_not_told_again_by_a_model_that_is_behind() -> None:
+    slow = slot()
+    slow.add(audio(FRAME), 0.0)
+    slow.add(Flush(), 0.0)
+    assert told(slow, [], [Word("one", 0.0)]) == [Word("one", 0.0)]
+    frames(slow)
+    slow.add(audio(9 * FRAME), 0.0)
+    said: list[Sequence[ModelEvent]] = [[Behind()]] * 7 + [[Word("one", 0.0)]]
+    assert [event for event in told(slow, *said) if isinstance(event, Word)] == []
