@@ -10,14 +10,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TypeVar
 
-from media.rtp import Gap, Packet
+from media.rtp import MAX_DROPOUT, Gap, Packet
 
 SHORTEST_WAIT = 0.020  # seconds that a hole waits at least, one usual packet
 LONGEST_WAIT = 0.120
 HALF_LIFE = 10.0  # seconds after which half of the reordering once seen is forgotten
 MARGIN = 1.25  # how much longer than the reordering seen a hole waits
 
-MAX_DROPOUT = 3_000  # RFC 3550 appendix A.1: a larger jump of the sequence is not a loss
 KEPT = 128  # packets that may wait behind a hole; also how far back a repeated packet is recognised
 STRAYS = 3  # packets in a row from elsewhere in the sequence, after which the sender has started anew
 

@@ -5,8 +5,9 @@ Packets are counted as they come in and before any repair: a browser's encoder s
 reports tell it of loss, so what redundancy has mended must stay in them.
 """
 
-MAX_DROPOUT = 3_000  # appendix A.1: a larger step ahead is not a loss,
-MAX_MISORDER = 100  # and a larger one back not a late packet
+from media.rtp import MAX_DROPOUT
+
+MAX_MISORDER = 100  # appendix A.1: a larger step back is not a late packet
 LEAP = 2.0  # seconds by which a packet may be early or late; beyond it the sender's clock was set anew
 _SEQUENCES = 1 << 16
 _TURN = 1 << 32  # timestamps wrap

@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
+MAX_DROPOUT = 3_000  # RFC 3550 appendix A.1: a larger jump of the sequence is not a loss
 _FIXED = struct.Struct("!BBHII")  # RFC 3550 section 5.1: V/P/X/CC, M/PT, sequence number, timestamp, SSRC
 
 

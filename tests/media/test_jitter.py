@@ -3,8 +3,8 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from media.jitter import KEPT, LONGEST_WAIT, MAX_DROPOUT, SHORTEST_WAIT, JitterBuffer
-from media.rtp import Gap, Packet, Widener
+from media.jitter import KEPT, LONGEST_WAIT, SHORTEST_WAIT, JitterBuffer
+from media.rtp import MAX_DROPOUT, Gap, Packet, Widener
 
 PTIME = 960
 RATE = 48_000
