@@ -17,7 +17,7 @@ FADED = 0.450  # seconds after which a concealment has faded to nothing
 class Codec:
     """How one codec is decoded. `samples` tells the audio in a payload, at the RTP clock; 0 for one that is invalid."""
 
-    decoder: str  # FFmpeg's name
+    ffmpeg: str  # the name of FFmpeg's decoder
     clock_rate: int
     sample_rate: int  # what the decoder puts out; G.722's RTP clock is half of it (RFC 3551 section 4.5.2)
     samples: Callable[[bytes], int]
@@ -37,9 +37,17 @@ class Decoder(Protocol):
         """What stands for audio that is lost: it goes on as before and fades, since a recognizer takes a hard silence
         for the end of a word."""
 
-    def recover(self, payload: bytes, wanted: int) -> PCM | None:
-        """The lost audio directly before a payload, from the copy of it that the payload carries; None where it
-        carries none. The payload itself is decoded after this."""
+    def recover(self, payload: bytes, wanted: int) -> tuple[PCM, int] | None:
+        """The lost audio directly before a payload that carries a copy of it, and how many samples at its end come from
+        that copy: 0 where it cannot be read, and all is concealed. None where there is no copy. The payload itself is
+        decoded after this."""
+
+
+def fit(pcm: PCM, wanted: int) -> PCM:
+    """Exactly as much audio as the packet's clock says, whatever its payload made of it."""
+    if pcm.size == wanted:
+        return pcm
+    return np.concatenate((pcm[:wanted], np.zeros(max(0, wanted - pcm.size), np.float32)))
 
 
 def opus_samples(payload: bytes) -> int:
@@ -65,8 +73,9 @@ def _opus_frames(payload: bytes) -> int:
     return 1 if code == 0 else 2
 
 
+OPUS = Codec("libopus", 48_000, 48_000, opus_samples)  # the one codec that has a decoder of its own, beside FFmpeg's
 CODECS: dict[tuple[str, int], Codec] = {  # a new codec is one line
-    ("opus", 48_000): Codec("libopus", 48_000, 48_000, opus_samples),
+    ("opus", 48_000): OPUS,
     ("pcmu", 8_000): Codec("pcm_mulaw", 8_000, 8_000, len),
     ("pcma", 8_000): Codec("pcm_alaw", 8_000, 8_000, len),
     ("g722", 8_000): Codec("g722", 8_000, 16_000, len),

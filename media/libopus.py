@@ -6,18 +6,19 @@ repaired by it.
 """
 
 import ctypes
+import functools
 import sys
 from pathlib import Path
 
 import av
 import numpy as np
 
-from media.codecs import FADED, LONGEST_OPUS, PCM, Undecodable, opus_samples
+from media.codecs import FADED, LONGEST_OPUS, PCM, Undecodable, fit, opus_samples
 from media.errors import NoDecoder
-from media.pyav import fit
 
 RATES = (8_000, 12_000, 16_000, 24_000, 48_000)  # what libopus decodes to
 SHORTEST = 400  # of a second: it conceals multiples of 2.5 ms
+INVALID_PACKET = -4  # opus_defines.h
 _NAMES = {"darwin": "libopus.0.dylib", "win32": "opus.dll"}
 
 
@@ -54,22 +55,24 @@ class LibopusDecoder:
             parts.append(part)
         return fit(np.concatenate(parts), wanted)
 
-    def recover(self, payload: bytes, wanted: int) -> PCM | None:
+    def recover(self, payload: bytes, wanted: int) -> tuple[PCM, int] | None:
         """The packet before this one from the copy in it, and in front of it what else was lost, concealed."""
         copied = opus_samples(payload) * self._rate // 48_000
         if wanted < copied or not has_copy(payload):
             return None
         before = self.conceal(wanted - copied)
         try:
-            return fit(np.concatenate((before, self._run(payload, copied, recover=True))), wanted)
-        except Undecodable:
-            return fit(before, wanted)  # it will be heard of again when it is decoded itself
+            copy = self._run(payload, copied, recover=True)
+        except Undecodable:  # it will be heard of again when it is decoded itself
+            return np.concatenate((before, self.conceal(copied))), 0
+        return np.concatenate((before, fit(copy, copied))), copied
 
     def _run(self, payload: bytes | None, room: int, *, recover: bool) -> PCM:
         size = 0 if payload is None else len(payload)
         samples = self._library.opus_decode_float(self._state, payload, size, self._address, room, recover)
         if samples < 0:
-            self._reset()
+            if samples != INVALID_PACKET:  # which is refused before anything is changed
+                self._reset()
             raise Undecodable(f"libopus error {samples}")  # opus_defines.h: -1 to -7
         return self._pcm[:samples].copy()
 
@@ -79,6 +82,14 @@ class LibopusDecoder:
 
 def load() -> ctypes.CDLL:
     """The system's libopus, or the one that PyAV brings along. Raises NoDecoder when there is neither."""
+    library = _find()
+    if library is None:
+        raise NoDecoder("there is no libopus on this machine: install libopus0, or decode Opus with pyav")
+    return library
+
+
+@functools.cache  # looked for once: a call that begins is no time to search the disk, and least where there is none
+def _find() -> ctypes.CDLL | None:
     for name in (_NAMES.get(sys.platform, "libopus.so.0"), *_beside_pyav()):
         try:
             library = ctypes.CDLL(name)
@@ -93,7 +104,7 @@ def load() -> ctypes.CDLL:
             ctypes.c_int,
         )
         return library
-    raise NoDecoder("there is no libopus on this machine: install libopus0, or decode Opus with pyav")
+    return None
 
 
 def _beside_pyav() -> list[str]:

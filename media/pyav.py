@@ -3,7 +3,7 @@
 import av
 import numpy as np
 
-from media.codecs import FADED, PCM, Codec, Undecodable
+from media.codecs import FADED, PCM, Codec, Undecodable, fit
 from media.resample import Resampler
 
 HISTORY = 0.020  # seconds of audio that a concealment repeats
@@ -47,7 +47,7 @@ class PyAVDecoder:
         fade = np.power(10.0, -at / (FADE * self._rate), dtype=np.float64)
         return (history[at % history.size] * fade).astype(np.float32)
 
-    def recover(self, payload: bytes, wanted: int) -> PCM | None:
+    def recover(self, payload: bytes, wanted: int) -> tuple[PCM, int] | None:
         """Nothing."""
         return None
 
@@ -56,15 +56,8 @@ class PyAVDecoder:
 
 
 def _open(codec: Codec) -> av.AudioCodecContext:
-    context = av.CodecContext.create(codec.decoder, "r")
+    context = av.CodecContext.create(codec.ffmpeg, "r")
     assert isinstance(context, av.AudioCodecContext)
     context.sample_rate = codec.sample_rate
     context.layout = "mono"  # before the first packet: libopus then mixes down by itself
     return context
-
-
-def fit(pcm: PCM, wanted: int) -> PCM:
-    """Exactly as much audio as the packet's clock says, whatever its payload made of it."""
-    if pcm.size == wanted:
-        return pcm
-    return np.concatenate((pcm[:wanted], np.zeros(max(0, wanted - pcm.size), np.float32)))

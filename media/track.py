@@ -120,6 +120,7 @@ class Track:
             foreign=self._rivals.dropped,
             digits=self._digits,
             digits_dropped=self._past_digits_dropped + (source.keypad.dropped if source is not None else 0),
+            events_dropped=self._queue.untold,
             concealed_seconds=self._concealed / self._rate,
             silent_seconds=self._silence.total / self._rate,
             dropped_seconds=self._queue.dropped * self._frame_seconds,
@@ -281,15 +282,13 @@ class Track:
     def _stand_in(self, voice: Voice, wanted: int, following: Packet | None) -> tuple[PCM, int]:
         """What was lost: something that sounds like it, and at its end what the packet that follows has a copy of, so
         many samples."""
+        repaired = None
         if following is not None and following.samples and self._types.codecs[following.payload_type] is voice.codec:
-            pcm = voice.recover(following.payload, wanted)
-            if pcm is not None:
-                recovered = following.samples * self._rate // following.rate
-                self._recovered += 1
-                self._concealed += wanted - recovered
-                return pcm, recovered
-        self._concealed += wanted
-        return voice.conceal(wanted), 0
+            repaired = voice.recover(following.payload, wanted)
+        pcm, recovered = repaired or (voice.conceal(wanted), 0)
+        self._recovered += recovered > 0
+        self._concealed += wanted - recovered
+        return pcm, recovered
 
     def _tell_loss(self, lost: int, recovered: int) -> None:
         """So many samples are lost for good, before the last ones that were recovered."""

@@ -4,12 +4,12 @@ from typing import Literal
 
 import numpy as np
 
-from media.codecs import PCM, Codec, Decoder, Undecodable
+from media.codecs import OPUS, PCM, Codec, Decoder, Undecodable
 from media.errors import NoDecoder
 from media.libopus import LibopusDecoder
 from media.pyav import PyAVDecoder
 
-OpusDecoder = Literal["auto", "libopus", "pyav"]  # auto: libopus itself, or PyAV where there is none
+OpusDecoder = Literal["auto", "libopus", "pyav"]  # auto: libopus itself, called directly, or PyAV where there is none
 
 
 class Voice:
@@ -38,8 +38,9 @@ class Voice:
         """`wanted` samples in place of lost ones."""
         return np.zeros(wanted, np.float32) if self._silent else self._decoder.conceal(wanted)
 
-    def recover(self, payload: bytes, wanted: int) -> PCM | None:
-        """`wanted` lost samples directly before a payload, from the copy in it; None where there is none."""
+    def recover(self, payload: bytes, wanted: int) -> tuple[PCM, int] | None:
+        """`wanted` lost samples directly before a payload, and how many of them are from the copy in it; None where
+        there is no copy."""
         return self._decoder.recover(payload, wanted)
 
     def hush(self) -> None:
@@ -48,7 +49,7 @@ class Voice:
 
 
 def _decoder(codec: Codec, rate: int, opus: OpusDecoder) -> Decoder:
-    if codec.decoder == "libopus" and opus != "pyav":
+    if codec is OPUS and opus != "pyav":
         try:
             return LibopusDecoder(rate)
         except NoDecoder:

@@ -21,6 +21,7 @@ EVENT_48 = Format(110, "telephone-event", 48_000)
 EVENT_8 = Format(126, "telephone-event", 8_000)
 RED = Format(63, "red", 48_000, 2, repeats=111)
 PTIME = 960
+DECODERS: tuple[OpusDecoder, ...] = ("libopus", "pyav")
 VOICE = opus_packets(tone(4.0))
 HUSH = opus_packets(0 * tone(0.2))[-1]  # a packet of silence
 
@@ -28,7 +29,7 @@ HUSH = opus_packets(0 * tone(0.2))[-1]  # a packet of silence
 class Line:
     """A track, its clock, and a sender of one 20 ms packet after another."""
 
-    def __init__(self, backlog: float = 60.0, decoder: OpusDecoder = "pyav") -> None:
+    def __init__(self, backlog: float = 60.0, decoder: OpusDecoder = "auto") -> None:
         self.clock = FakeClock()
         self.track = Track(
             [RED, OPUS, PCMU, G722, CN, EVENT_48, EVENT_8],

@@ -1,6 +1,7 @@
 """What libopus does beyond PyAV: lost packets from the copies in the next ones."""
 
 import ctypes
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media import libopus
-from media.codecs import PCM, Undecodable, opus_samples
+from media.codecs import OPUS, PCM, Undecodable, opus_samples
 from media.errors import NoDecoder
 from media.events import Missed
 from media.libopus import RATES, LibopusDecoder, has_copy
 from media.track import Track
+from media.voice import Voice
 from tests.media.caller import RATE
 from tests.media.line import Line
 
@@ -48,6 +50,8 @@ def encoded(copies: bool, milliseconds: int = 20) -> list[bytes]:
 
 WITH, WITHOUT = encoded(True), encoded(False)
 LOST = next(index for index in range(40, 100) if has_copy(WITH[index + 1]) and has_copy(WITH[index]))
+# Two frames of equal length, in an odd number of bytes (RFC 6716 section 3.4, R3), the first with a copy.
+UNREADABLE = bytes([WITH[LOST + 1][0] | 1]) + (WITH[LOST + 1][1:] + bytes(1))[: len(WITH[LOST + 1]) // 2 * 2 - 1]
 
 
 def decoded(decoder: LibopusDecoder, packets: list[bytes]) -> PCM:
@@ -76,7 +80,8 @@ def test_a_lost_packet_is_recovered_from_the_next_one() -> None:
     decoded(holed, WITH[:LOST])
     recovered = holed.recover(WITH[LOST + 1], PACKET)
     assert recovered is not None
-    assert likeness(recovered, truth) > 0.9
+    assert recovered[1] == PACKET
+    assert likeness(recovered[0], truth) > 0.9
     assert likeness(holed.decode(WITH[LOST + 1], PACKET), whole.decode(WITH[LOST + 1], PACKET)) > 0.9
 
 
@@ -87,8 +92,8 @@ def test_of_a_longer_loss_the_last_packet_is_recovered() -> None:
     decoded(concealed, WITH[: LOST - 2])
     recovered = holed.recover(WITH[LOST + 1], 3 * PACKET)
     assert recovered is not None
-    assert recovered.size == 3 * PACKET
-    assert likeness(recovered[-PACKET:], truth) > likeness(concealed.conceal(3 * PACKET)[-PACKET:], truth) + 0.2
+    assert (recovered[0].size, recovered[1]) == (3 * PACKET, PACKET)
+    assert likeness(recovered[0][-PACKET:], truth) > likeness(concealed.conceal(3 * PACKET)[-PACKET:], truth) + 0.2
 
 
 def test_without_a_copy_nothing_is_recovered() -> None:
@@ -96,6 +101,26 @@ def test_without_a_copy_nothing_is_recovered() -> None:
     decoded(decoder, WITHOUT[:10])
     assert decoder.recover(WITHOUT[11], PACKET) is None
     assert decoder.recover(WITH[LOST + 1], PACKET // 2) is None  # less is missing than the copy holds
+
+
+def test_in_place_of_a_copy_that_cannot_be_read_everything_is_concealed() -> None:
+    holed, concealed = LibopusDecoder(RATE), LibopusDecoder(RATE)
+    decoded(holed, WITH[: LOST - 1])
+    decoded(concealed, WITH[: LOST - 1])
+    recovered = holed.recover(UNREADABLE, 3 * PACKET)
+    assert recovered is not None
+    assert recovered[1] == 0
+    assert recovered[0].tolist() == np.concatenate([concealed.conceal(PACKET), concealed.conceal(2 * PACKET)]).tolist()
+    assert recovered[0][-PACKET:].std() > 0.01
+
+
+def test_a_payload_that_is_refused_leaves_the_decoder_as_it_was() -> None:
+    one, other = LibopusDecoder(RATE), LibopusDecoder(RATE)
+    decoded(one, WITH[:LOST])
+    decoded(other, WITH[:LOST])
+    with pytest.raises(Undecodable):
+        one.decode(UNREADABLE, 2 * PACKET)
+    assert one.decode(WITH[LOST], PACKET).tolist() == other.decode(WITH[LOST], PACKET).tolist()
 
 
 def test_any_length_is_concealed() -> None:
@@ -120,19 +145,47 @@ def test_any_bytes_are_decoded_or_refused(payload: bytes) -> None:
         return
     wanted = opus_samples(payload) // 2
     recovered = decoder.recover(payload, wanted)
-    assert recovered is None or recovered.size == wanted
+    assert recovered is None or recovered[0].size == wanted
     try:
         assert decoder.decode(payload, wanted).size == wanted
     except Undecodable:
         assert decoder.conceal(wanted).size == wanted
 
 
-def test_where_there_is_none_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def forgotten() -> Iterator[Callable[[], None]]:
+    """Has libopus looked for again: before the test, when it says so, and after it."""
+    libopus._find.cache_clear()
+    yield libopus._find.cache_clear
+    libopus._find.cache_clear()
+
+
+def test_where_there_is_none_it_is_said(
+    forgotten: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(libopus, "_NAMES", {"linux": "no-such-library", "darwin": "no-such-library"})
     libopus.load()  # the one that PyAV brings along
     monkeypatch.setattr(av, "__file__", str(tmp_path / "av" / "__init__.py"))
+    forgotten()
     with pytest.raises(NoDecoder, match="pyav"):
         libopus.load()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_it_is_looked_for_once(forgotten: Callable[[], None], monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    searches = 0
+    beside = libopus._beside_pyav()
+
+    def search() -> list[str]:
+        nonlocal searches
+        searches += 1
+        return beside if there else []
+
+    monkeypatch.setattr(libopus, "_NAMES", {"linux": "no-such-library", "darwin": "no-such-library"})
+    monkeypatch.setattr(libopus, "_beside_pyav", search)
+    for _ in range(3):
+        Voice(OPUS, RATE).decode(WITH[0], 960)
+    assert searches == 1
 
 
 # On a track
@@ -165,7 +218,21 @@ async def test_what_was_recovered_is_not_told_as_missed() -> None:
     assert line.track.stats.lost == 5
 
 
+async def test_what_a_copy_that_cannot_be_read_stood_for_is_told_as_missed() -> None:
+    line = Line(decoder="libopus")
+    for index, payload in enumerate(WITH):
+        if not LOST - 5 <= index <= LOST:
+            line.hear(index, payload=UNREADABLE if index == LOST + 1 else payload)
+        line.clock.advance(0.02)
+    line.clock.advance(0.06)
+    (missed,) = (item for item in line.heard() if isinstance(item, Missed))
+    assert missed.stop - missed.start == pytest.approx(0.12, abs=0.001)
+    stats = line.track.stats
+    assert (stats.lost, stats.repaired, stats.undecodable) == (6, 0, 1)
+    assert stats.concealed_seconds == pytest.approx(0.12)
+
+
 async def test_a_track_with_pyav_conceals_it() -> None:
-    track = await heard(Line(), LOST)
+    track = await heard(Line(decoder="pyav"), LOST)
     assert (track.stats.repaired, track.stats.lost) == (0, 1)
     assert track.stats.concealed_seconds == pytest.approx(0.02)

@@ -14,14 +14,15 @@ from media.rtcp import SenderReport
 from media.rtp import Arrival
 from media.silence import LONGEST_DEBT
 from media.track import LONGEST_FILL
-from media.voice import Voice
+from media.voice import OpusDecoder, Voice
 from tests.media.caller import FRAME, RATE, opus_packets, tone
-from tests.media.line import G722, HUSH, OPUS, PCMU, PTIME, RED, VOICE, Line, loudness
+from tests.media.line import DECODERS, G722, HUSH, OPUS, PCMU, PTIME, RED, VOICE, Line, loudness
 from tests.media.redundancy import wrap
 
 
-async def test_a_frame_comes_with_the_packet_that_completes_it() -> None:
-    line = Line()
+@pytest.mark.parametrize("decoder", DECODERS)
+async def test_a_frame_comes_with_the_packet_that_completes_it(decoder: OpusDecoder) -> None:
+    line = Line(decoder=decoder)
     for index in range(3):
         line.hear(index)
     assert line.heard() == []
@@ -34,8 +35,9 @@ async def test_a_frame_comes_with_the_packet_that_completes_it() -> None:
     assert [frame.start for frame in line.frames()] == pytest.approx([0.08 * index for index in range(1, 25)])
 
 
-async def test_a_lost_packet_is_concealed_at_the_deadline() -> None:
-    line = Line()
+@pytest.mark.parametrize("decoder", DECODERS)
+async def test_a_lost_packet_is_concealed_at_the_deadline(decoder: OpusDecoder) -> None:
+    line = Line(decoder=decoder)
     line.speak([*range(5), *range(6, 12)])
     frames = line.frames()
     assert len(frames) == 3
@@ -55,8 +57,9 @@ async def test_a_long_loss_is_told_before_the_frames_after_it() -> None:
     assert (missed.start, missed.stop) == pytest.approx((0.16, 0.32))
 
 
-async def test_a_silence_that_was_not_sent_takes_its_time() -> None:
-    line = Line()
+@pytest.mark.parametrize("decoder", DECODERS)
+async def test_a_silence_that_was_not_sent_takes_its_time(decoder: OpusDecoder) -> None:
+    line = Line(decoder=decoder)
     line.speak(range(4))
     line.hear(4, at=24)  # 400 ms later by the sender's clock, at once by ours
     line.hear(5, at=25)
@@ -91,6 +94,22 @@ async def test_who_breaks_off_in_mid_word_is_waited_for() -> None:
     assert loudness(line.frames()) == [0.0] * 4
     line.clock.advance(0.08)
     assert len(line.frames()) == 1
+
+
+@pytest.mark.parametrize("index", [3, 0, 2])
+async def test_a_packet_that_came_twice_or_late_does_not_end_the_wait(index: int) -> None:
+    line = Line()
+    line.speak([0, 1, 3])
+    line.clock.advance(0.1)  # the hole is given up
+    line.hear(4)
+    line.heard()
+    line.clock.advance(0.05)
+    line.hear(index)  # the last one again, one from before, or one that was given up
+    assert line.track.stats.duplicate + line.track.stats.late == 1
+    line.clock.advance(0.34)
+    assert line.frames() == []
+    line.clock.advance(0.02)
+    assert len(line.frames()) == 4
 
 
 async def test_a_stall_in_mid_word_leaves_no_trace() -> None:
@@ -186,8 +205,9 @@ async def test_a_new_sender_goes_on_where_the_last_one_was() -> None:
     assert [frame.start for frame in line.frames()] == pytest.approx([0.0, 0.08])
 
 
-async def test_another_codec_takes_over_in_mid_call() -> None:
-    line = Line()
+@pytest.mark.parametrize("decoder", DECODERS)
+async def test_another_codec_takes_over_in_mid_call(decoder: OpusDecoder) -> None:
+    line = Line(decoder=decoder)
     line.speak(range(4))
     for index in range(4, 8):
         line.hear(index, payload=bytes(range(160)), format=PCMU)
@@ -199,9 +219,10 @@ async def test_another_codec_takes_over_in_mid_call() -> None:
     assert min(loudness(frames)) > 0
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("payload", [b"", b"\xff" * 40, b"\x03", b"\x78\x00"])
-async def test_a_bad_payload_makes_nobody_deaf(payload: bytes) -> None:
-    line = Line()
+async def test_a_bad_payload_makes_nobody_deaf(payload: bytes, decoder: OpusDecoder) -> None:
+    line = Line(decoder=decoder)
     line.speak(range(8))
     for index in range(8, 12):
         line.hear(index, payload=payload)
@@ -320,8 +341,9 @@ def pcm(frames: list[Frame]) -> bytes:
     return b"".join(frame.pcm.tobytes() for frame in frames)
 
 
-async def test_single_losses_are_whole_again_one_packet_later() -> None:
-    whole, holed = Line(), Line()
+@pytest.mark.parametrize("decoder", DECODERS)
+async def test_single_losses_are_whole_again_one_packet_later(decoder: OpusDecoder) -> None:
+    whole, holed = Line(decoder=decoder), Line(decoder=decoder)
     for index in range(60):
         whole.hear_again(index)
         if index % 3 != 1:
@@ -349,8 +371,9 @@ async def test_a_longer_hole_is_repaired_as_far_as_the_redundancy_reaches() -> N
     assert (line.track.stats.repaired, line.track.stats.lost) == (2, 1)
 
 
-async def test_a_packet_that_comes_after_its_repetition_is_not_played_twice() -> None:
-    line, ordered = Line(), Line()
+@pytest.mark.parametrize("decoder", DECODERS)
+async def test_a_packet_that_comes_after_its_repetition_is_not_played_twice(decoder: OpusDecoder) -> None:
+    line, ordered = Line(decoder=decoder), Line(decoder=decoder)
     for index in [0, 1, 3, 2, *range(4, 20)]:
         line.hear_again(index)
     for index in range(20):
@@ -451,8 +474,9 @@ async def test_a_codec_that_changes_with_every_packet_has_one_decoder_each() -> 
     assert min(loudness(frames)) > 0.05
 
 
-async def test_a_loss_while_the_codec_changes_is_as_long_as_what_is_missing() -> None:
-    line = Line()
+@pytest.mark.parametrize("decoder", DECODERS)
+async def test_a_loss_while_the_codec_changes_is_as_long_as_what_is_missing(decoder: OpusDecoder) -> None:
+    line = Line(decoder=decoder)
     line.speak(range(8))
     for index in range(10, 18):
         line.hear(index, payload=bytes(range(160)), format=PCMU)
@@ -465,9 +489,10 @@ async def test_a_loss_while_the_codec_changes_is_as_long_as_what_is_missing() ->
 # Time
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("sizes", [(480, 960, 1_920, 2_880, 5_760), (5_760, 120, 5_760, 240)])
-async def test_packets_of_any_length_are_worth_their_time(sizes: tuple[int, ...]) -> None:
-    line = Line()
+async def test_packets_of_any_length_are_worth_their_time(sizes: tuple[int, ...], decoder: OpusDecoder) -> None:
+    line = Line(decoder=decoder)
     packets = {size: opus_packets(tone(0.5), size) for size in sizes if size >= 480}
     short = {120: b"\xe0" + bytes(20), 240: b"\xe8" + bytes(20)}
     timestamp = 0
@@ -499,10 +524,11 @@ async def test_after_an_hour_of_a_drifting_clock_time_is_still_the_senders(drift
     assert line.track.stats.silent_seconds == pytest.approx(300.0, abs=1.0)
 
 
-async def test_packets_that_were_held_up_cost_no_time_for_good() -> None:
+@pytest.mark.parametrize("decoder", DECODERS)
+async def test_packets_that_were_held_up_cost_no_time_for_good(decoder: OpusDecoder) -> None:
     """What was supplied while they were is left out of the next quiet moment, which is all that a caller who never
     stops sending has."""
-    line = Line()
+    line = Line(decoder=decoder)
     quiet = opus_packets(tone(1.0) // 1_000)
     line.speak(range(8))
     line.clock.advance(0.4)
@@ -543,9 +569,10 @@ async def test_a_sender_of_nothing_new_does_not_starve_the_engine() -> None:
     assert line.track.stats.duplicate == 100
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("garbage", [b"\xff" * 40, b"\x7a\xff"])
-async def test_a_sender_of_garbage_alone_does_not_starve_the_engine(garbage: bytes) -> None:
-    line = Line()
+async def test_a_sender_of_garbage_alone_does_not_starve_the_engine(garbage: bytes, decoder: OpusDecoder) -> None:
+    line = Line(decoder=decoder)
     for index in range(100):
         line.hear(index, payload=garbage)
         line.clock.advance(0.02)

@@ -8,23 +8,22 @@ import numpy as np
 import pytest
 
 from media import libopus
-from media.codecs import CODECS, Codec
+from media.codecs import CODECS, OPUS, Codec
 from media.errors import NoDecoder
 from media.libopus import LibopusDecoder
 from media.pyav import PyAVDecoder
 from media.voice import OpusDecoder, Voice
 from tests.media.caller import RATE, opus_packets, tone
+from tests.media.line import DECODERS
 
-OPUS = CODECS["opus", 48_000]
-DECODERS: tuple[OpusDecoder, ...] = ("libopus", "pyav")
 KINDS: list[tuple[Codec, OpusDecoder]] = [*((codec, "pyav") for codec in CODECS.values()), (OPUS, "libopus")]
 
 
 def encoded(codec: Codec) -> list[bytes]:
     """A second of tone in packets of 20 ms."""
-    if codec.decoder == "libopus":
+    if codec is OPUS:
         return opus_packets(tone(1.0))
-    encoder = av.CodecContext.create(codec.decoder, "w")
+    encoder = av.CodecContext.create(codec.ffmpeg, "w")
     assert isinstance(encoder, av.AudioCodecContext)
     rate = codec.sample_rate
     encoder.sample_rate, encoder.layout, encoder.format = rate, "mono", "s16"
@@ -85,7 +84,7 @@ def test_after_a_silence_nothing_of_before_is_repeated(decoder: OpusDecoder) -> 
 
 
 def test_pyav_recovers_nothing() -> None:
-    voice = Voice(OPUS, RATE)
+    voice = Voice(OPUS, RATE, "pyav")
     assert voice.recover(opus_packets(tone(0.02))[0], 480) is None
 
 
