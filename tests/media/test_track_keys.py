@@ -124,6 +124,17 @@ def test_while_a_key_is_held_the_engine_goes_on_hearing() -> None:
     assert silence_of(phone) == pytest.approx(152 * 0.02)
 
 
+def test_after_a_hold_another_sender_of_keys_alone_is_not_met_with_nothing() -> None:
+    phone = Phone()
+    phone.talk(10)
+    phone.clock.advance(30.0)
+    phone.heard()
+    for index in range(50):
+        phone.track.receive(Arrival(99, EVENT_8.payload_type, index, 0, struct.pack("!BBH", 5, 0x0A, 160 * index)))
+        phone.clock.advance(0.02)
+    assert len(phone.frames()) >= 11
+
+
 def test_a_call_of_keys_alone_is_heard() -> None:
     phone = Phone()
     phone.press("4")
