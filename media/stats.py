@@ -18,6 +18,7 @@ class TrackStats:
     foreign: int = 0  # from senders who did not take over
     digits: int = 0
     digits_dropped: int = 0  # faster than anybody presses keys
+    events_dropped: int = 0  # told between the frames, and not read in time
     concealed_seconds: float = 0.0
     silent_seconds: float = 0.0  # filled in for DTX and for packets that stopped
     dropped_seconds: float = 0.0  # not read in time

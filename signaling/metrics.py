@@ -44,6 +44,8 @@ class Metrics:
             **{name: packets.labels(name) for name in PACKETS},
             **{name: seconds.labels(name.removesuffix("_seconds")) for name in SECONDS},
             "digits": Counter("offhook_digits", "Keys pressed", registry=registry),
+            "digits_dropped": Counter("offhook_digits_dropped", "Keys pressed too fast", registry=registry),
+            "events_dropped": Counter("offhook_events_dropped", "Events not read in time", registry=registry),
             "refused": Counter("offhook_datagrams_refused", "Datagrams from who was no caller", registry=registry),
             "abandoned": Counter("offhook_closes_abandoned", "Closes that took too long", registry=registry),
         }
@@ -78,7 +80,7 @@ class Metrics:
             self._round_trip.observe(quality.round_trip)
 
     def count(self, name: str, more: float) -> None:
-        """Something that transports count has grown; a name that is not known here is not counted."""
+        """Something that transports count has grown. What a bent network did is for the log only."""
         if name in self._counted and more > 0:
             self._counted[name].inc(more)
 

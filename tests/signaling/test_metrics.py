@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -6,6 +8,7 @@ from engine import load
 from engine.base import FRAME_SAMPLES, EngineConfig
 from engine.errors import Full
 from media.events import Quality
+from media.stats import TrackStats
 from signaling.errors import BadMessage
 from signaling.metrics import Metrics, Tally
 
@@ -64,6 +67,19 @@ def test_what_transports_count_is_added_up_over_all_of_them() -> None:
     assert read(metrics, "offhook_digits_total") == 6
     assert read(metrics, "offhook_datagrams_refused_total") == 14
     assert read(metrics, "offhook_closes_abandoned_total") == 2
+
+
+@pytest.mark.parametrize("name", [*(field.name for field in fields(TrackStats)), "refused", "abandoned"])
+def test_everything_that_a_call_counts_is_counted(name: str) -> None:
+    metrics = Metrics()
+    Tally(metrics).update({name: 7})
+    samples = [
+        sample
+        for family in text_string_to_metric_families(metrics.text().decode())
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    ]
+    assert [sample.value for sample in samples if sample.value] == [7]
 
 
 def test_a_figure_that_falls_back_is_not_counted_again() -> None:
