@@ -1,7 +1,7 @@
 """What an attacker does to a call, written as attacks on the real stack.
 
-After each the call goes on (a word said afterwards is told within three seconds) or it has ended with a reason that a
-machine can read; nothing is kept that was not asked for. Which test is which attack:
+After each the call goes on (a word said afterwards is told) or it has ended with a reason that a machine can read;
+nothing is kept that was not asked for. Which test is which attack:
 
 G1, G2, G3  test_datagrams: an empty datagram, one that is too long, DTLS in the clear; in a call and before it
 G4          test_flood; test_datagrams: what a flood brings before the call is connected is not kept

@@ -20,7 +20,9 @@ from signaling.events import Ended
 from tests.media.caller import OPUS, Caller, opus_packets, rtp
 from tests.signaling.house import Browser, House, Inbox, spoken
 
-HEARD_WITHIN = 3.0  # seconds after an attack in which a word must be told, or the end with its reason
+# Seconds after an attack in which a word must be told, or the end with its reason. Fewer than any patience of the
+# server's; so many, since what else the machine does is not what is tested.
+HEARD_WITHIN = 10.0
 PACE = 0.002  # seconds between packets: ten times as fast as they are spoken
 RED, EVENT_8, EVENT_48 = 63, 126, 110  # payload types that the offer adds to aiortc's
 
@@ -108,12 +110,12 @@ class Line:
     # What must come of it
 
     async def still_serves(self) -> None:
-        """A new word is told within three seconds."""
+        """A new word is told in time."""
         async with self._saying() as word:
             await self.told.told("word", HEARD_WITHIN, text=word)
 
     async def is_still_heard(self) -> None:
-        """A new word stands in the session's log within three seconds, though the caller cannot be told."""
+        """A new word stands in the session's log in time, though the caller cannot be told."""
         async with self._saying() as word:
             async for event in self._logged():
                 if isinstance(event, Word) and event.text == word:
@@ -121,7 +123,7 @@ class Line:
             raise AssertionError("the session has ended")
 
     async def reason(self) -> str:
-        """Why the session has ended, within three seconds."""
+        """Why the session has ended, in time."""
         async for event in self._logged():
             if isinstance(event, Ended):
                 return event.reason

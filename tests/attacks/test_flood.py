@@ -12,6 +12,7 @@ import aiohttp
 import psutil
 
 from media.candidates import Candidate, parse
+from tests.attacks.line import HEARD_WITHIN
 from tests.media.offers import FFMPEG
 from tests.offhook.server import Server
 from tests.signaling.house import until
@@ -76,7 +77,7 @@ async def test_a_flood_fills_no_memory_and_ends_no_call() -> None:
             told = len(voice.words)
         assert flood.sent - sent > 10_000
         assert after - before < MOST_GROWTH
-        await until(lambda: len(voice.words) > told, within=3.0)
+        await until(lambda: len(voice.words) > told, within=HEARD_WITHIN)
     finally:
         await server.close()
 

@@ -188,15 +188,16 @@ def behind(impairment: Impairment, **sockets: Any) -> Peer:
 
 @pytest.mark.parametrize("preset", ["wifi", "lte", "loss-10", "bursts", "jitter"])
 async def test_a_call_through_a_bad_network(preset: str) -> None:
-    peer = behind(PRESETS[preset])
-    caller = SpeakingCaller(Speech(np.zeros(48_000, dtype=np.float32)))
+    peer, speech = behind(PRESETS[preset]), Speech(np.zeros(48_000, dtype=np.float32))
+    caller = SpeakingCaller(speech)
     async with asyncio.timeout(PATIENCE):
         await caller.accept(await peer.answer(await caller.offer()))
         await peer.connected()
         await caller.opened.wait()
         peer.send("heard")
         assert await anext(caller.messages()) == "heard"
-    await peer.finish()
+        await speech.spoken.wait()
+    await peer.finish()  # what is still under way comes
     frames = [item async for item in peer.frames() if isinstance(item, Frame)]
     assert frames[-1].start + 0.08 > 0.8
     await caller.close()
