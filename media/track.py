@@ -180,7 +180,6 @@ class Track:
                 self._leave(now)
                 self._source = Source(taken.ssrc, self._types, self._rate, self._decoder)
                 self._began = self._began or now
-                self._silence.forgive()
                 self._silence.resume(now)
             self._take(self._source, taken, now)
 
@@ -301,7 +300,6 @@ class Track:
         """A silence of the sender's, unless it is so long that the sender's clock must have leapt."""
         voice.hush()
         if wanted > most:
-            self._silence.forgive()
             wanted = 0
         self._silence.pause(wanted)
         return np.zeros(wanted, np.float32)
