@@ -38,6 +38,12 @@ class Framer:
 
     def push(self, pcm: PCM) -> list[Frame]:
         """Add samples; the frames that they complete."""
+        end = self._filled + pcm.size
+        if end < self._frame.size:  # as three packets of four
+            self._frame[self._filled : end] = pcm
+            self._filled = end
+            self.written += pcm.size
+            return []
         frames = []
         while pcm.size:
             part = pcm[: self._frame.size - self._filled]

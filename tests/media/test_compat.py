@@ -147,6 +147,16 @@ async def test_calls_leave_descriptors_for_those_who_must_be_refused() -> None:
     await peer.close()
 
 
+async def test_room_is_made_for_the_longest_datagram_and_no_more() -> None:
+    _, peer = await gathered(Sockets())
+    assert peer._transceiver is not None
+    for protocol in compat.ice_connection(peer._transceiver)._protocols:
+        transport: Any = protocol.transport
+        assert type(transport).max_size > guard.LONGEST_DATAGRAM  # asyncio still asks for it
+        assert transport.max_size == guard.LONGEST_DATAGRAM + 1
+    await peer.close()
+
+
 async def test_loopback_is_offered_only_when_asked_for() -> None:
     for loopback in (False, True):
         lines, peer = await gathered(Sockets(loopback=loopback))
