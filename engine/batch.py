@@ -31,15 +31,13 @@ class Model(Protocol):
         save, step (silence), ..., step (silence), restore, step (audio)
 
     is for the audio as if the silence had never been. There are at most `delay` + 1 steps between the two, or as many
-    as a row takes that was Behind; and a row that was reset is not restored to what was saved before.
+    as a row that is Behind takes to read all; and a row that was reset is not restored to what was saved before.
     """
 
     sample_rate: int
     frame_size: int  # samples of each row that one step hears
     batch_size: int  # rows
-    delay: (
-        int  # after so many further steps everything heard in a step has been told, word ends included; but see Behind
-    )
+    delay: int  # after so many more steps what a step heard has been told, word ends included; but see Behind
     upkeep: Upkeep  # replaced and never changed: another thread may read it
 
     def step(self, pcm: PCM, active: Mask, reset: Mask) -> Sequence[Sequence[ModelEvent]]:

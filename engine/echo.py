@@ -7,7 +7,7 @@ even where the audio that came instead of the silence would have made it another
 
 from engine.events import Partial, Pause, Word, WordEnd
 
-SAME_MOMENT = 0.04  # seconds between the starts of a word and of its repetition, at most
+SAME_MOMENT = 0.1  # seconds between the starts of a word and of its repetition, at most: a frame and some
 SAME_WORD = 0.24  # the same where the text is the same too
 
 
@@ -43,7 +43,7 @@ class Echo:
     def is_word_new(self, word: Word) -> bool:
         """Whether the word is to be told."""
         if self._due and _repeats(word, self._due[-1]):
-            self._due = [due for due in self._due if due.start > word.start + SAME_MOMENT and not _is(due, word)]
+            self._due = self._behind(word)
             return False
         self._due.clear()
         self._last, self._ended, self._paused = word, False, False
@@ -52,6 +52,13 @@ class Echo:
         else:
             self._rewound = False
         return True
+
+    def _behind(self, word: Word) -> list[Word]:
+        """What is still to be said again once this has been: no more than one word is taken for it."""
+        same = [index for index, due in enumerate(self._due) if _is(due, word)]
+        if same:
+            return self._due[min(same, key=lambda index: abs(self._due[index].start - word.start)) + 1 :]
+        return [due for due in self._due if due.start > word.start + SAME_MOMENT]
 
     def is_end_new(self, end: WordEnd) -> bool:
         """Whether the end is to be told: after a flush, only once a word and only if it is that word's."""

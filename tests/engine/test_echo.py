@@ -42,6 +42,19 @@ def test_a_word_that_the_flush_had_cut_short_stays_as_it_was_told() -> None:
     assert echo.is_word_new(Word("two", 1.4))
 
 
+def test_the_same_word_twice_is_told_twice_and_swallowed_twice() -> None:
+    """However close together: what is said again is taken for the nearest of them."""
+    echo = flushed(Word("no", 1.0), Word("no", 1.12))
+    assert not echo.is_word_new(Word("no", 1.0))
+    assert not echo.is_word_new(Word("no", 1.12))
+    assert echo.is_word_new(Word("no", 1.5))
+    assert not flushed(Word("no", 1.0), Word("no", 1.12)).is_word_new(Word("no", 1.12))
+
+
+def test_a_word_that_was_cut_short_may_begin_a_frame_later_the_second_time() -> None:
+    assert not flushed(Word("si", 4.22)).is_word_new(Word("six", 4.3))
+
+
 def test_the_same_word_may_begin_a_little_later_the_second_time() -> None:
     assert not flushed(Word("four", 1.0)).is_word_new(Word("four", 1.2))
     assert flushed(Word("four", 1.0)).is_word_new(Word("five", 1.2))

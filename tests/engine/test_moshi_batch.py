@@ -8,24 +8,29 @@ import numpy as np
 import pytest
 import torch
 
-from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE, EngineConfig
+from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE
 from engine.batch import Batch
+from engine.checkpoint import find
 from engine.events import Event, Mark, Word
-from engine.moshi import MoshiModel, load_model
+from engine.moshi import MoshiModel, SpeechSettings, load_networks
+from engine.net import Net
 from engine.slots import Slot
 from engine.verbs import Audio, Finish, Flush, MarkAt, Verb
 from tests.engine.digits import babble
 from tests.engine.stalls import HEARD, busy, silence
 
 ROWS = 6
-SECONDS = 12.0
+SECONDS = 8.0
 LEAD, PERIOD = 0.4, 0.52  # seconds: how `busy` speaks
 
 
 @pytest.fixture(scope="module")
 def model() -> MoshiModel:
+    """Without fresh starts, which come at other moments where there are flushes, and tip a word now and then."""
     torch.set_num_threads(1)
-    return load_model(EngineConfig("moshi", capacity=ROWS, model=str(Path(__file__).parent / "tiny")))
+    files = find(str(Path(__file__).parent / "tiny"))
+    mimi, lm, tokenizer = load_networks(files, "cpu", torch.float32)
+    return MoshiModel(Net(mimi, lm, ROWS), tokenizer.decode, SpeechSettings.of(files).delay, refreshing=False)
 
 
 def told(model: MoshiModel, streams: list[PCM], flushes: float) -> tuple[list[list[Word]], int]:
