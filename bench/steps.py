@@ -16,7 +16,6 @@ Figures go to results/steps.json; `make bench-engine` draws them.
 
 import argparse
 import copy
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -36,6 +35,7 @@ from engine.base import FRAME_SAMPLES
 from engine.checkpoint import find
 from engine.moshi import MoshiModel, load_networks
 from engine.net import Net
+from tests.gpu.full_size import lm_config
 
 TINY = Path(__file__).parent.parent / "tests" / "engine" / "tiny"
 ROWS = {"tiny": (1, 2, 4, 8, 16, 32, 64), "1b": (1, 2, 4, 8)}
@@ -43,16 +43,6 @@ STEPS = {"tiny": 60, "1b": 3}
 ROUNDS = 2
 WARM_UP = 2  # steps
 DELAY = 0.5  # seconds
-
-# What config.json of kyutai/stt-1b-en_fr-candle says of the language model.
-ONE_B = json.loads("""{
-  "card": 2048, "n_q": 32, "dep_q": 0, "dim": 2048, "text_card": 8000, "existing_text_padding_id": 3, "num_heads": 16,
-  "num_layers": 16, "hidden_scale": 4.125, "causal": true, "layer_scale": null, "context": 750, "max_period": 100000.0,
-  "gating": "silu", "norm": "rms_norm_f32", "positional_embedding": "rope", "depformer_dim": 1024,
-  "depformer_num_heads": 16, "depformer_num_layers": 6, "depformer_dim_feedforward": null,
-  "depformer_multi_linear": true, "depformer_pos_emb": "none", "depformer_weights_per_step": true, "conditioners": {},
-  "cross_attention": false, "extra_heads_num_heads": 4, "extra_heads_dim": 6
-}""")
 
 Step = Callable[[], None]
 
@@ -64,7 +54,7 @@ def networks(size: str) -> tuple[Any, Any]:
         return mimi, lm
     torch.manual_seed(0)
     mimi = loaders.get_mimi(None, device="cpu", num_codebooks=32)
-    return mimi, loaders.get_moshi_lm(None, {**ONE_B, "delays": [0] * 33}, device="cpu", dtype=torch.float32).eval()
+    return mimi, loaders.get_moshi_lm(None, lm_config("stt-1b"), device="cpu", dtype=torch.float32).eval()
 
 
 class Theirs:
