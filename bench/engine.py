@@ -44,6 +44,7 @@ class Pretender:
     sample_rate = SAMPLE_RATE
     frame_size = FRAME_SAMPLES
     delay = 6
+    hurried = False
     upkeep = Upkeep()
 
     def __init__(self, batch_size: int, pause: float) -> None:

@@ -38,6 +38,7 @@ class Model(Protocol):
     frame_size: int  # samples of each row that one step hears
     batch_size: int  # rows
     delay: int  # after so many more steps what a step heard has been told, word ends included; but see Behind
+    hurried: bool  # set before a step: steps are slow, and what can wait is to wait
     upkeep: Upkeep  # replaced and never changed: another thread may read it
 
     def step(self, pcm: PCM, active: Mask, reset: Mask) -> Sequence[Sequence[ModelEvent]]:
@@ -179,6 +180,7 @@ class Batch:
             self._model.restore(self._restore)
         if self._save.any():
             self._model.save(self._save)
+        self._model.hurried = self.pace.slow
         said = self._model.step(self._pcm, self._active, self._reset)
         self._scatter(turns, said, now)
 

@@ -48,7 +48,8 @@ REPLAYED = 12  # frames beyond the delay that a fresh start is given
 LEAD = 6  # frames before the last word from which a stalled row reads again
 MOST_REWOUND = 250  # frames: 20 s
 SMALL = 100_000_000  # bytes of networks that a single core steps faster than several
-CATCH_UP = 2  # frames that a row which reads again may read in a step beside its own
+CATCH_UP = 2  # frames that a row which reads again may read in a step beside its own ...
+RATION = 3  # ... or one frame in so many steps, when steps are slow: 70 % of a frame's time is 93 % with it
 MOST_LOSSES = 3  # fresh starts that do not make a row finite: more, of everybody's, and the networks are spoiled
 
 logger = logging.getLogger(__name__)
@@ -135,6 +136,7 @@ class MoshiModel:
         self.frame_size = net.frame_size
         self.delay = math.ceil(delay / FRAME_SECONDS) + TAIL
         self.upkeep = Upkeep()
+        self.hurried = False
         self._net = net
         self._decode = decode
         self._timing = Timing.of(delay, timestamps)
@@ -182,7 +184,7 @@ class MoshiModel:
         """Remember these rows as they are, for the steps of a flush and for those in which they read what is behind."""
         for row in np.flatnonzero(rows).tolist():
             one = self._rows[row]
-            steps = max(self.delay, math.ceil(one.behind / CATCH_UP)) + FLUSH_SLACK
+            steps = max(self.delay, one.behind * RATION) + FLUSH_SLACK  # it may be hurried in all of them
             one.save(self._net.save(row, steps, one.behind), steps)
 
     def restore(self, rows: Mask) -> None:
@@ -209,8 +211,10 @@ class MoshiModel:
         return one.begin_again(skipped)
 
     def _catch_up(self, rows: Iterable[int], said: list[list[ModelEvent]]) -> None:
-        """Rows that read again read a little faster than they hear."""
-        for _ in range(CATCH_UP):
+        """Rows that read again read a little faster than they hear. Each pass takes the time of everybody."""
+        if self.hurried and not any(self._rows[row].impatient for row in rows):
+            return
+        for _ in range(1 if self.hurried else CATCH_UP):
             behind = [row for row in rows if self._rows[row].behind]
             if not behind:
                 return
@@ -262,15 +266,16 @@ class MoshiModel:
 class _Row:
     """What one caller's row has said so far.
 
-    `read`: frames in the language model's context; `behind`: frames heard that it is still to read again; `stalled`: it
-    is to be woken; `attempts`: how often it was woken since its last word; `losses`: fresh starts, one after the other,
-    because it was not finite.
+    `read`: frames in the language model's context; `behind`: frames heard that it is still to read again; `waited`:
+    steps, while it was behind, since it last read beside its own frame; `stalled`: it is to be woken; `attempts`: how
+    often it was woken since its last word; `losses`: fresh starts, one after the other, because it was not finite.
     """
 
     def __init__(self, words: Words, endpoint: Endpoint) -> None:
         self.words = words
         self.read = 0
         self.behind = 0
+        self.waited = 0
         self.stalled = False
         self.attempts = 0
         self.losses = 0
@@ -287,6 +292,11 @@ class _Row:
         return not self.words.speaking
 
     @property
+    def impatient(self) -> bool:
+        """Whether it is behind, and must read more in this step even when steps are slow."""
+        return self.behind > 0 and self.waited >= RATION
+
+    @property
     def may_restart(self) -> bool:
         """Whether the language model may start anew: not while it catches up, nor in a flush that will be undone."""
         return not self.behind and self._saved is None
@@ -295,6 +305,7 @@ class _Row:
         """One step: a token, the pause probabilities, the mean square of the frame."""
         self._undo_within -= 1
         self._heard += 1
+        self.waited += self.behind > 0
         self.losses = 0
         said = self._say(token, pauses)
         if self.may_restart:
@@ -306,6 +317,7 @@ class _Row:
     def read_more(self, token: int, pauses: Sequence[float]) -> list[ModelEvent]:
         """A frame that is read again."""
         self.behind -= 1
+        self.waited = 0
         return self._say(token, pauses)
 
     def begin_again(self, skipped: int) -> list[ModelEvent]:

@@ -66,6 +66,7 @@ class ScriptedModel:
     sample_rate = SAMPLE_RATE
     frame_size = FRAME_SAMPLES
     delay = DELAY
+    hurried = False
     upkeep = Upkeep()
 
     def __init__(self, batch_size: int = CAPACITY) -> None:

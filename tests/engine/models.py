@@ -8,6 +8,7 @@ class Rewindable:
     """The part of a model that a test does not look at."""
 
     batch_size: int
+    hurried = False
     upkeep = Upkeep()
 
     def save(self, rows: Mask) -> None:

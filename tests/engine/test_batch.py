@@ -317,6 +317,15 @@ def test_who_is_late_still_has_a_frame_for_each_that_is_spoken() -> None:
     assert min(slot.steps for slot in crowd.slots) >= int(steps * between / PERIOD)
 
 
+def test_the_model_is_told_whether_steps_are_slow() -> None:
+    crowd = Crowd()
+    for seconds, slow in ((0.06, True), (0.02, False)):
+        crowd.took(seconds)
+        crowd.say_at(0.0, crowd.slots[0])
+        crowd.tick(1.0)
+        assert crowd.model.hurried is slow
+
+
 def test_a_file_is_heard_when_nobody_else_is_late() -> None:
     crowd = Crowd()
     crowd.say_at(0.0, crowd.file, 5)

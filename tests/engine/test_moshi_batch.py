@@ -12,7 +12,7 @@ from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE
 from engine.batch import Batch
 from engine.checkpoint import find
 from engine.events import Event, Mark, Word
-from engine.moshi import MoshiModel, SpeechSettings, load_networks
+from engine.moshi import RATION, MoshiModel, SpeechSettings, load_networks
 from engine.net import Net
 from engine.slots import Slot
 from engine.verbs import Audio, Finish, Flush, MarkAt, Verb
@@ -103,6 +103,19 @@ class TestWhileARowReadsAgain:
         assert behind.events[-1] == Mark(7)
         assert behind.words == behind.spoken
 
+    def test_slow_steps_leave_it_less_time(self, behind: "Stalled", model: MoshiModel) -> None:
+        """A frame in three steps; a flush that this makes longer than any other is still undone."""
+        behind.slow_down()
+        frames = model._rows[0].behind
+        behind.feed(30)
+        assert model._rows[0].behind == frames - 30 // RATION
+        behind.speak_on(1)
+        behind.ask(Flush())
+        assert not model._rows[0].behind
+        behind.speak_on(5)
+        behind.ask(Finish())
+        assert behind.words == behind.spoken
+
     @pytest.mark.parametrize("frames", [1, 40])
     def test_a_flush_leaves_no_trace(self, behind: "Stalled", frames: int) -> None:
         behind.ask(Flush())
@@ -138,6 +151,11 @@ class Stalled:
         self.feed(frames)
         while not 0.32 < (self._fed / SAMPLE_RATE - LEAD) % PERIOD < 0.5:
             self.feed(1)
+
+    def slow_down(self) -> None:
+        """From now on steps take nearly as long as a frame."""
+        for _ in range(100):
+            self._batch.pace.took(0.06, 1, 0.0)
 
     def feed(self, frames: int) -> None:
         pcm = self._pcm[self._fed : self._fed + frames * FRAME_SAMPLES]
