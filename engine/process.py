@@ -57,6 +57,7 @@ class ProcessEngine(Engine):
         self._keeper: asyncio.Task[None] | None = None
         self._streams: set[ProcessStream] = set()
         self._capacity = self._taken = self._restarts = 0
+        self._measured = 0  # the capacity that a child has found, which the next one need not measure again
 
     @property
     def pid(self) -> int | None:
@@ -132,9 +133,10 @@ class ProcessEngine(Engine):
 
     async def _launch(self) -> "Child":
         self._state, self._why = "starting", "the engine is starting"
-        child = await Child.launch(self._config, self._start_timeout)
+        config = replace(self._config, capacity=self._config.capacity or self._measured)
+        child = await Child.launch(config, self._start_timeout)
         self._child = child
-        self._capacity = child.stats.capacity
+        self._capacity = self._measured = child.stats.capacity
         self._state = "ready"
         logger.info("the engine process is ready: pid %d, capacity %d", child.pid, self._capacity)
         return child
@@ -159,6 +161,7 @@ class ProcessEngine(Engine):
             except Unavailable as error:
                 logger.error("the engine process cannot start: %s", error)
                 self._state, self._why = "down", str(error)
+                self._measured = 0  # there may be no room for as many as there was
 
     def _lose(self, why: str) -> None:
         logger.error("the engine process is gone: %s", why)

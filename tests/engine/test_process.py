@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from engine.base import CHUNK_SAMPLES, SAMPLE_RATE, EngineConfig, Stats
 from engine.errors import Unavailable
 from engine.events import Event, Mark
-from engine.process import ProcessEngine, _backoff
+from engine.process import Child, ProcessEngine, _backoff
 from engine.scripted import say
 
 CHUNK = np.zeros(CHUNK_SAMPLES, dtype=np.float32)
@@ -92,6 +93,31 @@ async def test_a_killed_child_is_replaced(engine: ProcessEngine) -> None:
     assert engine.pid != old.pid
     assert not directory.exists()
     assert await engine.transcribe_batch([say(["alpha", "bravo"])]) == ["alpha bravo"]
+
+
+@pytest.mark.parametrize("capacity", [0, 2])
+async def test_the_capacity_is_measured_once_unless_a_start_fails(
+    capacity: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    launch = Child.launch
+
+    async def launched(config: EngineConfig, timeout: float) -> Child:
+        asked.append(config.capacity)
+        if len(asked) == 3:
+            raise Unavailable("no room")
+        return await launch(replace(config, capacity=2), timeout)
+
+    monkeypatch.setattr(Child, "launch", launched)
+    engine = ProcessEngine(EngineConfig("scripted", capacity=capacity))
+    await engine.start()
+    try:
+        for restarts in (1, 3):
+            child_of(engine).kill()
+            await back(engine, restarts)
+        assert asked == [capacity, 2, 2, capacity]
+    finally:
+        await engine.close()
 
 
 async def test_a_batch_fails_with_its_child(engine: ProcessEngine) -> None:
