@@ -24,6 +24,7 @@ MEANT = {  # the 1B model has its pause heads in this variant only; the 2.6B mod
 FOREIGN = {"trfs": "Hugging Face's transformers", "mlx": "MLX on a Mac"}
 CONFIG = "config.json"
 NEEDED = ("mimi_name", "tokenizer_name", "num_layers", "context", "dim")
+LFS_POINTER = b"version https://git-lfs"  # how it begins, in place of a file that was not fetched
 GIGABYTE = 1e9
 
 
@@ -145,8 +146,28 @@ def _collect(name: str, get: Get, check_room: Callable[[Sequence[str]], None]) -
     files = [settings.get("moshi_name", "model.safetensors"), settings["mimi_name"], settings["tokenizer_name"]]
     files += [settings["mimi_config_name"]] if "mimi_config_name" in settings else []
     check_room(files)
-    lm, mimi, tokenizer, *mimi_config = (get(file) for file in files)
+    paths = [get(file) for file in files]
+    for path in paths:
+        _check_whole(name, path)
+    lm, mimi, tokenizer, *mimi_config = paths
     return Files(name, config, lm, mimi, tokenizer, mimi_config[0] if mimi_config else None)
+
+
+def _check_whole(name: str, path: Path) -> None:
+    """Refuse a pointer of Git LFS in place of a file, and weights that are cut off. Raises Unavailable."""
+    from safetensors import SafetensorError, safe_open
+
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise Unavailable(f"--model {name}: {path.name} is a pointer of Git LFS, not the file: run `git lfs pull`")
+    if path.suffix != ".safetensors":
+        return
+    try:
+        with safe_open(path, "np"):  # it reads the header, and compares it with the size of the file
+            return
+    except (SafetensorError, OSError, ValueError) as error:
+        sentence = f"{path.name} is not whole, or not in the format of its name ({error}): fetch it again"
+        raise Unavailable(f"--model {name}: {sentence}") from None
 
 
 def _local(directory: Path, file: str) -> Path:

@@ -83,6 +83,20 @@ class TestADirectory:
         with pytest.raises(Unavailable, match=f"holds no {file}"):
             find(str(copy))
 
+    @pytest.mark.parametrize("file", ["model.safetensors", "mimi.safetensors"])
+    @pytest.mark.parametrize("left", [0, 4, 5_000, -1])
+    def test_whose_weights_are_cut_off_is_refused(self, copy: Path, file: str, left: int) -> None:
+        path = copy / file
+        path.write_bytes(path.read_bytes()[:left])
+        with pytest.raises(Unavailable, match=rf"{file} is not whole.*: fetch it again"):
+            find(str(copy))
+
+    @pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.model"])
+    def test_that_was_cloned_without_lfs_is_refused(self, copy: Path, file: str) -> None:
+        (copy / file).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+        with pytest.raises(Unavailable, match=rf"{file} is a pointer of Git LFS.*git lfs pull"):
+            find(str(copy))
+
     def test_without_a_name_for_mimis_configuration_uses_the_one_that_is_built_in(self, copy: Path) -> None:
         path = copy / "config.json"
         settings = json.loads(path.read_text())
