@@ -6,6 +6,7 @@ The command line is made from the same table (see offhook/cli.py).
 
 import dataclasses
 import ipaddress
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -119,8 +120,8 @@ class Config:
             raise ConfigError("--engine remote needs --remote-url, the ws:// or wss:// address of a moshi-server")
         if self.timestamps not in get_args(Timestamps):
             raise ConfigError(f"--timestamps {self.timestamps!r}: set it to {' or '.join(get_args(Timestamps))}")
-        if not self.temperature >= 0:
-            raise ConfigError("--temperature must be 0 or more")
+        if not 0 <= self.temperature < math.inf:
+            raise ConfigError("--temperature must be a number, 0 or more")
 
     def _check_ranges(self) -> None:
         if not 0 <= self.port <= 65_535:
