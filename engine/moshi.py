@@ -42,8 +42,9 @@ CPU_ROWS = 16
 TAIL = 4  # steps beyond the delay in which a word's further pieces come, and the padding that ends it
 FLUSH_SLACK = 1  # steps that a flush may take beyond the delay
 ROOM = 0.6  # of the context: from here on a pause is used to start anew
-CROWDED = 0.8  # from here on one row a step is started anew, the fullest first, paused or not
-FULL = 0.95  # ... and here every one
+CROWDED = 0.75  # from here on one row a step is started anew, the fullest first, paused or not
+FULL = 0.8  # ... and here several ...
+MOST_REFRESHED = 4  # ... in one step: all of GPU_ROWS have their turn before the context of even 375 frames is full
 REPLAYED = 12  # frames beyond the delay that a fresh start is given
 LEAD = 6  # frames before the last word from which a stalled row reads again
 MOST_REWOUND = 250  # frames: 20 s
@@ -226,13 +227,13 @@ class MoshiModel:
                     said[row] += self._rescue(row, skipped=0)
 
     def _refresh(self, rows: Iterable[int]) -> None:
-        """Give rows room whose context fills up: one row a step, unless there is no time left."""
+        """Give rows room whose context fills up, the fullest first: one row a step, a few where time runs out."""
         if not self._refreshing:
             return
         filled = [(self._rows[row].read / self._net.context, row) for row in rows if self._rows[row].may_restart]
-        full = [row for share, row in filled if share >= FULL]
         crowded = [one for one in filled if one[0] >= (ROOM if self._rows[one[1]].quiet else CROWDED)]
-        for row in full or [row for _, row in sorted(crowded)[-1:]]:
+        full = sum(share >= FULL for share, _ in filled)
+        for _, row in sorted(crowded, reverse=True)[: max(1, min(full, MOST_REFRESHED))]:
             frames = min(self._lag + REPLAYED, self._rows[row].read)
             self._net.refresh(row, frames)
             self._rows[row].read = frames
@@ -247,6 +248,8 @@ class MoshiModel:
             one.stalled = False
             one.attempts += 1
             if one.attempts > 2:
+                if one.attempts == 3:
+                    logger.warning("row %d hears speech and still says nothing: it is left alone until it does", row)
                 continue
             self.upkeep = replace(self.upkeep, stalls=self.upkeep.stalls + 1)
             frames = one.rewind(self._lag + LEAD) if one.attempts == 1 else 0

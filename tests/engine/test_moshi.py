@@ -1,6 +1,7 @@
 """The model that is made of the networks, on the tiny checkpoint in `tiny/`, which hears digits."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, cycle
@@ -16,7 +17,7 @@ from engine.batch import Mask
 from engine.checkpoint import find
 from engine.errors import Misuse, Unavailable
 from engine.events import Partial, Pause, Step, Word, WordEnd
-from engine.moshi import MoshiModel, SpeechSettings, load_model, load_networks
+from engine.moshi import MOST_REFRESHED, MoshiModel, SpeechSettings, load_model, load_networks
 from engine.net import Heard, Net
 from engine.slots import ModelEvent
 from engine.words import FRAME_SECONDS, PAD, WORD_START
@@ -246,14 +247,19 @@ class TestAStall:
             assert late.start == pytest.approx(word.start, abs=2.1 * FRAME_SECONDS)
 
     def test_that_cannot_be_made_good_ends_in_a_fresh_start_and_then_in_peace(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
+        """Of which the log tells once."""
         model = model_of()
         silence(model, monkeypatch, for_ever=True)
-        pcm, _ = busy(19.5)
+        pcm, _ = busy(30.0)
         listeners = Listeners(model)
         listeners.hear({0: pcm})
         assert model.upkeep.stalls == 2
+        assert model._rows[0].attempts == 4
+        assert [record.message for record in caplog.records if "left alone" in record.message] == [
+            "row 0 hears speech and still says nothing: it is left alone until it does"
+        ]
         assert listeners.words(0) == []
 
 
@@ -348,7 +354,7 @@ class Talkative:
 
     def __post_init__(self) -> None:
         self._tokens: Iterator[int] = cycle(chain([WORD_START, 7], [PAD] * 11))
-        self.refreshed: list[int] = []
+        self.refreshed: list[int] = []  # the steps in which a row was
         self.steps = 0
 
     def reset(self, rows: object) -> None:
@@ -359,7 +365,8 @@ class Talkative:
 
     def step(self, pcm: PCM, active: object) -> Heard:
         self.steps += 1
-        return Heard([next(self._tokens)], [True], [(0.1,) * self.heads])
+        rows = self.batch_size
+        return Heard([next(self._tokens)] * rows, [True] * rows, [(0.1,) * self.heads] * rows)
 
 
 def test_times_go_on_for_hours_and_the_context_never_fills() -> None:
@@ -372,6 +379,21 @@ def test_times_go_on_for_hours_and_the_context_never_fills() -> None:
     assert starts[-1] == pytest.approx(2 * 3_600, abs=2.0)
     assert max(np.diff([0, *net.refreshed])) < 0.65 * net.context
     assert model.upkeep.refreshes == len(net.refreshed)
+
+
+def test_a_full_house_that_came_at_once_and_never_pauses_has_room_before_the_context_is_full() -> None:
+    """A few rows in a step: many at once would hold everybody up."""
+    net = Talkative(context=375, batch_size=256)
+    net._tokens = chain([WORD_START], cycle([7]))
+    model = MoshiModel(net, lambda tokens: "word", 2.5)  # type: ignore[arg-type]  # a stand-in
+    everybody = np.ones(256, dtype=np.bool_)
+    pcm = np.zeros((256, 1), np.float32)
+    fullest = 0
+    for _ in range(2 * net.context):
+        model.step(pcm, everybody, ~everybody)
+        fullest = max(fullest, *(row.read for row in model._rows))
+    assert fullest < net.context
+    assert max(Counter(net.refreshed).values()) == MOST_REFRESHED
 
 
 def test_a_model_without_pause_heads_tells_no_steps_and_ends_utterances_by_silence() -> None:
