@@ -90,7 +90,7 @@ class Track:
             return
         try:
             self._hear(arrival, self._clock.time())
-        except Exception as error:
+        except Exception as error:  # whatever it was, the reader raises it, and that ends this call alone
             self._close(error)
 
     def report(self, report: SenderReport, now: float, round_trip: float | None) -> None:
@@ -143,7 +143,7 @@ class Track:
             self._leave(self._clock.time())
             for frame in self._framer.rest():
                 self._queue.put(frame)
-        except Exception as error:
+        except Exception as error:  # whatever it was, the reader raises it, and that ends this call alone
             self._close(error)
         else:
             self._close()
@@ -349,7 +349,7 @@ class Track:
             if self._source is not None:
                 self._look(self._source, now)
             self._arm()
-        except Exception as error:
+        except Exception as error:  # whatever it was, the reader raises it, and that ends this call alone
             self._close(error)
 
     def _look(self, source: Source, now: float) -> None:
