@@ -9,6 +9,7 @@ from collections import deque
 
 JOINED = 0.001  # seconds: starts closer than this to the end of what came before follow without a hole
 WINDOW = 30.0  # seconds of audio that tell how the caller's clock and ours go: drift in that time is some ms
+LIVE = 2.0  # seconds by which the audio may be ahead of the clock and still be somebody who speaks
 REACH = 10.0  # seconds before and after the audio whose moment is known, in which that moment tells others
 
 
@@ -20,6 +21,7 @@ class CallerTime:
         self._skipped: list[float] = [0.0]  # ... this much more had passed for the caller
         self._end_fed = 0.0
         self._heard = _Earliest()
+        self._began: float | None = None  # the moment at which the first audio began, had it come as it was spoken
         self._spoken: tuple[float, float] | None = None  # a caller's second, and the moment it was spoken
 
     @property
@@ -35,6 +37,8 @@ class CallerTime:
         if start - self.end > JOINED:
             self._skip(start - self.end)
         self._end_fed += seconds
+        if self._began is None:
+            self._began = now - self.end
         self._heard.add(now - self.end, now)
         if spoken is not None and abs(now - spoken) <= REACH:
             self._spoken = start, spoken
@@ -45,11 +49,14 @@ class CallerTime:
 
     def latency(self, start: float, now: float) -> float | None:
         """Seconds from when `start` (caller's time) was spoken, else from when it was heard, until `now`; None before
-        any audio. What was heard leaves out how long the fastest packet took to come."""
+        any audio, and for a recording that is sent faster than it was spoken. What was heard leaves out how long the
+        fastest packet took to come."""
         if self._spoken is not None and abs(start - self._spoken[0]) <= REACH:
             at, moment = self._spoken
             return max(0.0, now - moment - (start - at))
         passed = self.passed(now)
+        if self._began is not None and self.end - (now - self._began) > LIVE:
+            return None
         return None if passed is None else max(0.0, passed - start)
 
     def passed(self, now: float) -> float | None:

@@ -5,9 +5,10 @@ The log is what a lost connection costs nothing for: whoever comes back says the
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from itertools import takewhile
 
-from engine.events import Partial
+from engine.events import Partial, Step
 from media.errors import SlowReader
 from media.events import Quality
 from signaling.events import Entry, SessionEvent
@@ -15,18 +16,20 @@ from signaling.events import Entry, SessionEvent
 ENTRIES_KEPT = 50_000  # an hour of fast speech is about 25,000; beyond it the oldest are forgotten and counted
 ENTRIES_BEHIND = 1_000  # how far a reader that was up to date may fall behind
 REPLACED = (Partial, Quality)
+STEPS_KEPT = 1_000  # 80 s of them: they matter to who reads them as they come, and would push the words out of the log
 
 
 class EventLog:
     """Appends on one side, any number of `read` iterations on the other. It lives on the event loop.
 
     Of what replaces its predecessor only the newest is kept: a reader that comes late wants the tail of the words, and
-    the quality of the line, as they are now.
+    the quality of the line, as they are now. Of Steps the last STEPS_KEPT are kept.
     """
 
     def __init__(self) -> None:
         self._settled: deque[Entry] = deque()
         self._newest: dict[type[SessionEvent], Entry] = {}  # of each kind that is replaced
+        self._steps: deque[Entry] = deque(maxlen=STEPS_KEPT)
         self._changed = asyncio.Event()
         self._seq = 0
         self.ended = False
@@ -45,6 +48,8 @@ class EventLog:
         entry = Entry(self._seq, event, latency)
         if isinstance(event, REPLACED):
             self._newest[type(event)] = entry
+        elif isinstance(event, Step):
+            self._steps.append(entry)
         else:
             self._keep(entry)
         self._wake()
@@ -81,14 +86,15 @@ class EventLog:
             self.dropped += 1
 
     def _after(self, seq: int) -> list[Entry]:
-        found: list[Entry] = []
-        for entry in reversed(self._settled):  # readers are near the end, so the search is short
-            if entry.seq <= seq:
-                break
-            found.append(entry)
+        found = [entry for kept in (self._settled, self._steps) for entry in _newer(kept, seq)]
         found.extend(entry for entry in self._newest.values() if entry.seq > seq)
         return sorted(found, key=lambda entry: entry.seq)
 
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _newer(entries: deque[Entry], seq: int) -> Iterator[Entry]:
+    """The entries above `seq`, newest first: readers are near the end, so the search is short."""
+    return takewhile(lambda entry: entry.seq > seq, reversed(entries))

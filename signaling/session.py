@@ -21,16 +21,16 @@ from engine.base import SAMPLE_RATE, Stream
 from engine.errors import EngineError, Unavailable
 from engine.events import Event as EngineEvent
 from engine.events import Partial, Pause, Step, Word, WordEnd
-from media.errors import NeverConnected, SlowReader
+from media.errors import MediaError, NeverConnected, SlowReader
 from media.events import Digit, Missed, Quality
 from signaling.callertime import CallerTime
-from signaling.commands import Audio, Clear, Command, Finish, Flush, MarkAt
+from signaling.commands import Audio, Clear, Command, Finish, Flush, MarkAt, Say
 from signaling.dialects.base import Dialect, Message
-from signaling.errors import BadMessage, TooLarge, UnknownSession, sentence, wire_error
+from signaling.errors import SignalingError, UnknownSession, sentence, wire_error
 from signaling.eventlog import EventLog
 from signaling.events import Ended
 from signaling.metrics import Metrics, Tally
-from signaling.transports.base import HungUp, Lost, Transport
+from signaling.transports.base import Gone, HungUp, Lost, Transport
 
 log = logging.getLogger("offhook.session")
 
@@ -111,6 +111,7 @@ class Session:
         self._transport: Transport | None = None
         self._grace = limits.grace
         self._base: float | None = None  # the caller's time at which the present transport's audio began
+        self._steps = False  # whether the present transport's language tells of the engine's steps
         self._finish_reason = "finished"
         self._announced = False
         self._changed = asyncio.Event()
@@ -152,7 +153,7 @@ class Session:
         if (self.state, "join") not in TABLE:
             raise UnknownSession("The session is ending; begin a new one.")
         self._turn("join")
-        previous, self._transport, self._base = self._transport, transport, None
+        previous, self._transport, self._base, self._steps = self._transport, transport, None, dialect.steps
         self._spawn(self._carry(transport, dialect, after))
         if previous:
             self._spawn(previous.close())
@@ -213,8 +214,8 @@ class Session:
                 self.log.append(WordEnd(self._time.at(stop)))
             case Pause(at):
                 self.log.append(Pause(self._time.at(at)))
-            case Step():
-                pass  # twelve a second for as long as the call lasts: they would push the words out of the log
+            case Step() if not self._steps:
+                pass  # twelve a second: they would wake every reader for nothing
             case _:
                 self.log.append(event)
 
@@ -235,7 +236,7 @@ class Session:
             for task in (listening, telling):
                 task.cancel()
             await asyncio.gather(listening, telling, return_exceptions=True)
-            await transport.close()
+            await transport.close(self.ended.result() if self.ended.done() else "")
             tally.update(transport.figures)
             log.info("closed session=%s %s", self.ref, _shown(transport.figures))
 
@@ -253,6 +254,8 @@ class Session:
         error = listening.exception()
         if isinstance(error, NeverConnected) and self._time.end == 0.0:
             self.end("never_connected")
+        elif isinstance(error, Gone):
+            self.end("lost")
         elif isinstance(error, HungUp):
             self.hold(HANG_UP_GRACE)
         elif isinstance(error, (Lost, NeverConnected)):
@@ -321,9 +324,12 @@ class Session:
     async def _read(self, message: Message, transport: Transport, dialect: Dialect) -> None:
         try:
             commands = dialect.decode(message)
-        except (BadMessage, TooLarge) as error:
-            for answer in dialect.error(wire_error(error).code, sentence(error)):
+        except (SignalingError, MediaError) as error:
+            code = wire_error(error).code
+            for answer in dialect.error(code, sentence(error)):
                 await transport.send(answer)
+            if dialect.strict:
+                self.end(code)
             return
         for command in commands:
             await self._obey(command, transport)
@@ -340,6 +346,8 @@ class Session:
                 self._stream.clear()
             case Finish():
                 await transport.finish()
+            case Say(message):
+                await transport.send(message)
 
     async def _tell(self, transport: Transport, dialect: Dialect, after: int) -> None:
         for message in dialect.ready(self.id):

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import Counter, OrderedDict
+from dataclasses import dataclass, replace
 
-from engine.base import Engine, Stream
+from engine.base import LIVE_BACKLOG, Engine, Stream
 from signaling.auth import Caller, same
 from signaling.config import Config, is_loopback
 from signaling.errors import Draining, TooMany, UnknownSession
@@ -18,6 +19,16 @@ log = logging.getLogger("offhook.switchboard")
 REJOINS = 30  # fresh peers a minute for one session: each costs sockets and a handshake
 ENDED_KEPT = 60.0  # seconds for which an ended session's transcript can still be read
 ENDED_AT_MOST = 256  # ended sessions kept at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a door says of the sessions that it begins. `door`: its name, for lists and figures; `idle`: seconds without
+    anything from the caller, as configured where None; `backlog`: seconds of audio that may wait for the engine."""
+
+    door: str
+    idle: float | None = None
+    backlog: float = LIVE_BACKLOG
 
 
 class Switchboard:
@@ -49,7 +60,7 @@ class Switchboard:
         """Sessions that have not ended."""
         return len(self._live)
 
-    async def open(self, caller: Caller, ticket: Ticket | None = None) -> Session:
+    async def open(self, caller: Caller, terms: Terms, ticket: Ticket | None = None) -> Session:
         """A new session with a place in the engine. Raises Draining, TooMany, engine.errors.Full or Unavailable."""
         self._check_open()
         limited = not caller.key and not is_loopback(caller.address)
@@ -57,7 +68,8 @@ class Switchboard:
             self._admit(caller.address)
         self._per_address[caller.address] += 1  # before the first await, so that nobody slips in beside the limit
         try:
-            session = Session(ticket or Ticket.new(), await self._place(), self._limits, self.metrics)
+            limits = self._limits if terms.idle is None else replace(self._limits, idle=terms.idle)
+            session = Session(ticket or Ticket.new(), await self._place(terms.backlog), limits, self.metrics)
         except BaseException:
             self._leave(caller.address)
             raise
@@ -65,7 +77,7 @@ class Switchboard:
         task = asyncio.create_task(session.run())
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._gone(session, caller, task))
-        log.info("opened session=%s live=%d", session.ref, self.live)
+        log.info("opened session=%s door=%s live=%d", session.ref, terms.door, self.live)
         return session
 
     def transcript(self, id: str) -> EventLog:
@@ -97,8 +109,8 @@ class Switchboard:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _place(self) -> Stream:
-        stream = await self.engine.open()
+    async def _place(self, backlog: float) -> Stream:
+        stream = await self.engine.open(backlog=backlog)
         try:
             self._check_open()  # the end may have begun meanwhile, and it waits only for those that it has seen
         except Draining:

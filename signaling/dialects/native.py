@@ -38,6 +38,9 @@ VERBS: dict[str, Command] = {"flush": Flush(), "clear": Clear(), "finish": Finis
 class Native:
     """The native dialect. It keeps no state, so one serves everyone."""
 
+    steps = False
+    strict = False
+
     def ready(self, session: str) -> Sequence[Message]:
         return [dumps({"seq": 0, "type": "ready", "session": session})]
 

@@ -19,6 +19,10 @@ class HungUp(Lost):
     new connection may do that, with the new offer on its way."""
 
 
+class Gone(Lost):
+    """The caller vanished, from where nobody can come back."""
+
+
 class Transport(ABC):
     """One way to a caller. A session may have several, one after another."""
 
@@ -52,5 +56,5 @@ class Transport(ABC):
         """Tell the caller that the call ends in so many seconds, where the door has words for it."""
 
     @abstractmethod
-    async def close(self) -> None:
-        """Give the way up; bounded, and harmless when repeated."""
+    async def close(self, reason: str = "") -> None:
+        """Give the way up; bounded, and harmless when repeated. `reason`: why the session ended, if it did."""

@@ -118,7 +118,7 @@ class PeerTransport(Transport):
         if self._announce:
             await self._announce({"type": "closing", "in": seconds})
 
-    async def close(self) -> None:
+    async def close(self, reason: str = "") -> None:
         if self._met:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FAREWELL):

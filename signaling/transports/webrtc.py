@@ -21,7 +21,7 @@ from signaling.errors import ENDINGS, INTERNAL, UnknownSession, retry_after, sen
 from signaling.http import caller, problem
 from signaling.negotiation import AddCandidate, Begin, Goodbye, Negotiation, Rejoin, Resume
 from signaling.session import Session, Ticket
-from signaling.switchboard import Switchboard
+from signaling.switchboard import Switchboard, Terms
 from signaling.transports.peer import Peers, PeerTransport
 
 log = logging.getLogger("offhook.signal")
@@ -32,6 +32,7 @@ FRAME_LIMIT = 1024 * 1024  # bytes that aiohttp takes at all; Negotiation's own 
 SEND_DEADLINE = 5.0  # seconds for a caller to take a message, or to answer a close frame
 PING = 20.0  # seconds between pings; a socket that does not answer within half of it is lost
 NATIVE = Native()
+TERMS = Terms(door="signal")
 
 
 class SignalSocket:
@@ -110,7 +111,7 @@ class SignalSocket:
 
     async def _begin(self, sdp: str) -> None:
         check_offer(sdp)  # before a place is taken
-        session = await self._door.switchboard.open(self._caller, self._ticket)
+        session = await self._door.switchboard.open(self._caller, TERMS, self._ticket)
         self._adopt(session)
         try:
             await self._connect(session, sdp)

@@ -14,12 +14,13 @@ from signaling.dialects.native import Native
 from signaling.errors import UnknownSession, wire_error
 from signaling.http import PREFLIGHT, caller, read_text
 from signaling.session import Session
-from signaling.switchboard import Switchboard
+from signaling.switchboard import Switchboard, Terms
 from signaling.transports.peer import Peers, PeerTransport
 
 SDP_TYPE = "application/sdp"
 EVENTS_REL = "urn:ietf:params:whip:ext:offhook:events"  # where the transcript is, in a Link header
 NATIVE = Native()
+TERMS = Terms(door="whip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class WhipDoor:
         discard = request.query.get("video") == "discard"
         sdp = await read_text(request, SDP_TYPE)
         check_offer(sdp, video=discard)  # before a place is taken
-        session = await self._switchboard.open(who)
+        session = await self._switchboard.open(who, TERMS)
         peer = self._peers.new()
         try:
             answer = await peer.gathered_answer(sdp, video=discard)

@@ -80,6 +80,7 @@ class Line(Transport):
         self.told: list[Message] = []
         self.announced: list[float] = []
         self.closed = asyncio.Event()
+        self.reason = ""
         self.stuck = False
         self._items: asyncio.Queue[Item | Exception | None] = asyncio.Queue()
         self._heard = asyncio.get_running_loop().time()
@@ -109,8 +110,9 @@ class Line(Transport):
         self.announced.append(seconds)
         self._changed.set()
 
-    async def close(self) -> None:
+    async def close(self, reason: str = "") -> None:
         self._items.put_nowait(None)
+        self.reason = reason
         self.closed.set()
 
     def say(self, message: Message) -> None:

@@ -92,3 +92,13 @@ def test_the_window_of_what_was_heard_is_bounded() -> None:
     for index in range(100_000):
         time.feed(index * 0.08, 0.08, index * 0.081)  # each a little later than the one before: the worst case
     assert len(time._heard._rising) <= WINDOW / 0.081 + 1
+
+
+def test_a_recording_sent_faster_than_it_was_spoken_has_no_latency() -> None:
+    time = CallerTime()
+    time.feed(0.0, 1.0, now=10.0)
+    time.feed(1.0, 1.0, now=10.1)
+    assert time.latency(0.5, now=10.5) is not None
+    time.feed(2.0, 1.0, now=10.2)
+    time.feed(3.0, 1.0, now=10.3)
+    assert time.latency(0.5, now=10.5) is None

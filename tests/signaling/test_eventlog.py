@@ -2,11 +2,11 @@ import asyncio
 
 import pytest
 
-from engine.events import Partial, Word
+from engine.events import Partial, Step, Word
 from media.errors import SlowReader
 from media.events import Quality
 from signaling import eventlog
-from signaling.eventlog import EventLog
+from signaling.eventlog import STEPS_KEPT, EventLog
 from signaling.events import Ended, Entry
 
 
@@ -98,3 +98,24 @@ async def test_the_log_is_bounded_and_counts_what_it_forgets(monkeypatch: pytest
     log.end()
     assert [entry.seq for entry in await read_all(log)] == [3, 4, 5]
     assert log.dropped == 2
+
+
+async def test_steps_are_read_in_their_order_among_the_words() -> None:
+    log = EventLog()
+    log.append(Step(0, (), 0.0))
+    log.append(Word("one", 0.0))
+    log.append(Step(1, (), 0.0))
+    log.end()
+    assert [entry.seq async for entry in log.read()] == [1, 2, 3]
+
+
+async def test_steps_never_push_a_word_out() -> None:
+    log = EventLog()
+    log.append(Word("one", 0.0))
+    for index in range(STEPS_KEPT + 5):
+        log.append(Step(index, (), 0.0))
+    log.end()
+    entries = [entry async for entry in log.read()]
+    assert entries[0].event == Word("one", 0.0)
+    assert len(entries) == 1 + STEPS_KEPT
+    assert log.dropped == 0

@@ -291,7 +291,7 @@ async def test_a_named_proxy_is_believed_about_the_caller_and_nobody_else_is(
 ) -> None:
     seen: list[str] = []
 
-    async def refuse(caller: Caller) -> None:
+    async def refuse(caller: Caller, terms: Terms) -> None:
         seen.append(caller.address)
         raise Full
 

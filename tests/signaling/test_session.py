@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -10,12 +10,13 @@ from engine.events import Mark, Partial, Pause, Step, Word, WordEnd
 from media.errors import SlowReader
 from media.events import Quality
 from signaling import session as session_module
+from signaling.commands import Command, Say
 from signaling.dialects.base import Message
 from signaling.dialects.native import Native
 from signaling.errors import UnknownSession
 from signaling.metrics import Metrics
 from signaling.session import TABLE, Limits, Session, Ticket
-from signaling.transports.base import Lost
+from signaling.transports.base import Gone, Lost
 from tests.signaling.doubles import SECONDS, Line, Recorded
 
 NATIVE = Native()
@@ -177,7 +178,7 @@ async def test_a_second_transport_takes_over_and_closes_the_first(make_call: Any
 
 async def test_what_the_first_transport_still_brings_does_not_move_the_callers_time(make_call: Any) -> None:
     class Slow(Line):
-        async def close(self) -> None:
+        async def close(self, reason: str = "") -> None:
             self.closed.set()  # and its items go on
 
     call, first, second = make_call(), Slow(), Line()
@@ -424,3 +425,52 @@ def test_tickets_cannot_be_guessed() -> None:
     tickets = [Ticket.new() for _ in range(100)]
     assert len({ticket.id for ticket in tickets} | {ticket.token for ticket in tickets}) == 200
     assert min(len(ticket.id) for ticket in tickets) * 6 >= 128
+
+
+class Strict(Native):
+    """A language that tells of steps, answers everything but what it cannot read, and ends there."""
+
+    steps = True
+    strict = True
+
+    def decode(self, message: Message) -> Sequence[Command]:
+        return [*super().decode(message), Say("taken")]
+
+
+async def test_a_message_is_answered_after_it_was_obeyed(make_call: Any) -> None:
+    call, line = make_call(), Line()
+    call.session.join(line, Strict())
+    line.say('{"type":"flush"}')
+    assert await line.wait_for("taken") == "taken"
+    assert call.stream.given == ["flush"]
+
+
+async def test_a_strict_language_ends_at_what_it_cannot_read(make_call: Any) -> None:
+    call, line = make_call(), Line()
+    call.session.join(line, Strict())
+    line.say("what?")
+    assert await call.reason() == "bad_message"
+    await line.wait_for('"code":"bad_message"')
+    assert line.reason == "bad_message"
+
+
+async def test_steps_are_told_where_the_language_has_a_word_for_them(make_call: Any) -> None:
+    call, line = make_call(), Line()
+    call.session.join(line, NATIVE)
+    call.stream.outbox.put(Step(0, (), 0.0))
+    call.stream.outbox.put(Word("one", 0.0))
+    await line.wait_for("one")
+    assert call.session.log.seq == 1
+    call.session.join(Line(), Strict())
+    call.stream.outbox.put(Step(1, (), 0.0))
+    call.stream.finish()
+    call.stream.outbox.end()
+    await call.reason()
+    assert call.session.log.seq == 3
+
+
+async def test_a_caller_who_cannot_come_back_is_not_waited_for(make_call: Any) -> None:
+    call, line = make_call(), Line()
+    call.session.join(line, NATIVE)
+    line.fail(Gone())
+    assert await call.reason() == "lost"
