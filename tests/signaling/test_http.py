@@ -14,6 +14,7 @@ import pytest
 from engine.errors import Full
 from signaling import http
 from signaling.auth import Caller
+from signaling.switchboard import Terms
 from tests.media.offers import CHROME
 from tests.signaling.house import Footprint, House, OpenHouse, until
 
