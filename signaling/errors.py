@@ -16,7 +16,18 @@ The errors of the other two packages (engine/errors.py, media/errors.py) stand i
 from dataclasses import dataclass
 
 from engine.errors import EngineError, Full, Misuse, Overrun, Unavailable
-from media.errors import BadCandidate, BadOffer, MediaError, NeverConnected, NoPort, NotSdp, OfferTooLarge, SlowReader
+from media.errors import (
+    BadCandidate,
+    BadMedia,
+    BadOffer,
+    MediaError,
+    NeverConnected,
+    NoPort,
+    NoProcess,
+    NotSdp,
+    OfferTooLarge,
+    SlowReader,
+)
 
 BUSY_RETRY_AFTER = 5  # seconds: a call lasts minutes, so asking more often only costs
 
@@ -93,8 +104,10 @@ WIRE: dict[type[BaseException], WireError] = {
     OfferTooLarge: WireError("too_large", 413, 1009, "Too large"),
     BadOffer: WireError("bad_offer", 422, 1008, "The offer cannot be answered"),
     BadCandidate: WireError("bad_candidate", 400, 1008, "The candidate cannot be read"),
+    BadMedia: WireError("bad_audio", 422, 1007, "The audio cannot be decoded"),
     NeverConnected: WireError("never_connected", 504, 1008, "The call never connected"),
     NoPort: WireError("busy", 503, 1013, "All lines are busy"),
+    NoProcess: WireError("busy", 503, 1013, "All lines are busy"),
     MediaError: INTERNAL,
 }
 
@@ -105,11 +118,13 @@ ENDINGS: dict[str, WireError] = {
     "slow_reader": WIRE[SlowReader],
     "drain": WIRE[Draining],
     "bad_offer": WIRE[BadOffer],
+    "bad_audio": WIRE[BadMedia],
     "internal": INTERNAL,
 }
 RETRY_AFTER: dict[type[BaseException], int] = {
     Full: BUSY_RETRY_AFTER,
     NoPort: BUSY_RETRY_AFTER,
+    NoProcess: BUSY_RETRY_AFTER,
     Unavailable: BUSY_RETRY_AFTER,
 }
 
@@ -122,7 +137,7 @@ def wire_error(error: BaseException) -> WireError:
 def sentence(error: BaseException) -> str:
     """What the caller reads: the error's own words where it is known, never those of a surprise."""
     known = wire_error(error)
-    if isinstance(error, (Full, NoPort)):
+    if isinstance(error, (Full, NoPort, NoProcess)):
         return "All lines are busy; please try again in a few seconds."
     return known.title + "." if known.code == "internal" else str(error) or known.title + "."
 

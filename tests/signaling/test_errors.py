@@ -1,7 +1,7 @@
 import pytest
 
 from engine.errors import EngineError, Full, Misuse, Unavailable
-from media.errors import BadOffer, MediaError, NotSdp, OfferTooLarge, UnsupportedOffer
+from media.errors import BadMedia, BadOffer, MediaError, NotSdp, OfferTooLarge, UnsupportedOffer
 from signaling.errors import INTERNAL, WIRE, SignalingError, TooMany, retry_after, sentence, wire_error
 
 
@@ -24,6 +24,7 @@ def test_every_error_on_purpose_stands_in_the_table(kind: type[Exception]) -> No
         (OfferTooLarge("offer_too_large", "no"), 413, 1009),
         (UnsupportedOffer("no_audio", "no"), 422, 1008),
         (BadOffer("x", "no"), 422, 1008),
+        (BadMedia("empty", "no"), 422, 1007),
         (ZeroDivisionError("secret"), 500, 1011),
     ],
 )
