@@ -2,6 +2,8 @@
 
     SignalingError
     ├── BadMessage        not JSON, an unknown type, a missing field                        (the caller's)
+    │   └── Unreadable    the same on a socket whose language is binary                     (the caller's)
+    ├── BadAudio          bytes that are not the audio they are said to be                  (the caller's)
     ├── OutOfOrder        a message that this state of the negotiation does not know        (the caller's)
     ├── TooLarge          a message or body over its limit                                  (the caller's)
     ├── Unauthorized      no key or a wrong one                                             (the caller's)
@@ -44,6 +46,14 @@ class BadMessage(SignalingError):
     """A message that cannot be read; the text names the fault."""
 
 
+class Unreadable(BadMessage):
+    """A message that cannot be read on a socket whose language is binary, where everything after it is lost too."""
+
+
+class BadAudio(SignalingError):
+    """Bytes that are not the audio they are said to be; the text says what to send."""
+
+
 class OutOfOrder(SignalingError):
     """A message that does not belong here; the text says what does."""
 
@@ -83,10 +93,13 @@ class WireError:
 
 
 INTERNAL = WireError("internal", 500, 1011, "Something went wrong here")
+BAD_AUDIO = WireError("bad_audio", 422, 1007, "The audio cannot be decoded")
 
 # The most specific class of an exception that stands here decides.
 WIRE: dict[type[BaseException], WireError] = {
     BadMessage: WireError("bad_message", 400, 1008, "The message cannot be read"),
+    Unreadable: WireError("unreadable", 400, 1003, "The message cannot be read"),
+    BadAudio: BAD_AUDIO,
     OutOfOrder: WireError("out_of_order", 409, 1008, "The message does not belong here"),
     TooLarge: WireError("too_large", 413, 1009, "Too large"),
     Unauthorized: WireError("unauthorized", 401, 1008, "A key is needed"),
@@ -104,7 +117,7 @@ WIRE: dict[type[BaseException], WireError] = {
     OfferTooLarge: WireError("too_large", 413, 1009, "Too large"),
     BadOffer: WireError("bad_offer", 422, 1008, "The offer cannot be answered"),
     BadCandidate: WireError("bad_candidate", 400, 1008, "The candidate cannot be read"),
-    BadMedia: WireError("bad_audio", 422, 1007, "The audio cannot be decoded"),
+    BadMedia: BAD_AUDIO,
     NeverConnected: WireError("never_connected", 504, 1008, "The call never connected"),
     NoPort: WireError("busy", 503, 1013, "All lines are busy"),
     NoProcess: WireError("busy", 503, 1013, "All lines are busy"),
@@ -118,6 +131,10 @@ ENDINGS: dict[str, WireError] = {
     "slow_reader": WIRE[SlowReader],
     "drain": WIRE[Draining],
     "bad_offer": WIRE[BadOffer],
+    "bad_message": WIRE[BadMessage],
+    "unreadable": WIRE[Unreadable],
+    "too_large": WIRE[TooLarge],
+    "out_of_order": WIRE[OutOfOrder],
     "bad_audio": WIRE[BadMedia],
     "internal": INTERNAL,
 }
