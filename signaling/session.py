@@ -323,16 +323,16 @@ class Session:
 
     async def _read(self, message: Message, transport: Transport, dialect: Dialect) -> None:
         try:
-            commands = dialect.decode(message)
+            for command in dialect.decode(message):
+                await self._obey(command, transport)
+        except SlowReader:
+            raise  # of an answer: the message was right
         except (SignalingError, MediaError) as error:
             code = wire_error(error).code
             for answer in dialect.error(code, sentence(error)):
                 await transport.send(answer)
             if dialect.strict:
                 self.end(code)
-            return
-        for command in commands:
-            await self._obey(command, transport)
 
     async def _obey(self, command: Command, transport: Transport) -> None:
         match command:

@@ -1,6 +1,6 @@
 """A dialect is a wire language: messages to commands, events to messages. Pure, no I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from signaling.commands import Command, Message
@@ -25,8 +25,9 @@ class Dialect(Protocol):
     def ready(self, session: str) -> Sequence[Message]:
         """What greets the caller once events can flow."""
 
-    def decode(self, message: Message) -> Sequence[Command]:
-        """What a message asks for. Raises a SignalingError or MediaError, whose text goes back to the sender."""
+    def decode(self, message: Message) -> Iterable[Command]:
+        """What a message asks for; each command is obeyed before the next one is asked for, since a few bytes may hold
+        hours of audio. Raises a SignalingError or MediaError, then or later, whose text goes back to the sender."""
 
     def encode(self, entry: Entry) -> Sequence[Message]:
         """How an event is told; nothing for an event that this language has no word for."""

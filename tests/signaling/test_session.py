@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -13,7 +13,7 @@ from signaling import session as session_module
 from signaling.commands import Command, Say
 from signaling.dialects.base import Message
 from signaling.dialects.native import Native
-from signaling.errors import UnknownSession
+from signaling.errors import BadMessage, UnknownSession
 from signaling.metrics import Metrics
 from signaling.session import TABLE, Limits, Session, Ticket
 from signaling.transports.base import Gone, Lost
@@ -452,6 +452,23 @@ async def test_a_strict_language_ends_at_what_it_cannot_read(make_call: Any) -> 
     assert await call.reason() == "bad_message"
     await line.wait_for('"code":"bad_message"')
     assert line.reason == "bad_message"
+
+
+class Gradual(Native):
+    """A language whose messages turn out to be wrong only after something of them was obeyed."""
+
+    def decode(self, message: Message) -> Iterator[Command]:  # type: ignore[override]  # Native promises a sequence
+        yield from super().decode(message)
+        raise BadMessage("It ends in the middle.")
+
+
+async def test_a_message_is_obeyed_as_it_is_read(make_call: Any) -> None:
+    call, line = make_call(), Line()
+    call.session.join(line, Gradual())
+    line.say('{"type":"flush"}')
+    await line.wait_for("It ends in the middle")
+    assert call.stream.given == ["flush"]
+    assert call.session.state == "live"
 
 
 async def test_steps_are_told_where_the_language_has_a_word_for_them(make_call: Any) -> None:
