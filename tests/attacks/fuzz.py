@@ -8,19 +8,22 @@ import asyncio
 import json
 import random
 import struct
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 from aioice import ice, stun
 from aiortc import rtcsctptransport as aiortc
 from aiortc.sdp import SessionDescription
 
 from media import candidates, compat, dtmf, red, rtcp, rtp, sctp
 from media.compat import gathering, guard
-from media.errors import BadCandidate, BadOffer
+from media.errors import BadCandidate, BadMedia, BadOffer
 from media.ice import Sockets
+from media.ogg import OggOpus
 from media.peer import Peer, PeerSettings
 from media.sdp import LONGEST_MESSAGE, check_offer
 from media.voice import OpusDecoder
@@ -29,6 +32,7 @@ from signaling.dialects.native import Native
 from signaling.errors import BadMessage, OutOfOrder, TooLarge
 from signaling.negotiation import Negotiation
 from tests.attacks.bent import bent
+from tests.media import oggs
 from tests.media.caller import rtp as packet
 from tests.media.line import OPUS, RED, VOICE, Line
 from tests.media.mutation import mutated
@@ -372,6 +376,38 @@ class Fragments(Target):
         return "taken"
 
 
+class Ogg(Target):
+    """Ogg Opus in pieces, most of it with checksums that are right."""
+
+    share = 0.2
+    decoder: OpusDecoder = "libopus"
+    seeds = (
+        b"".join(oggs.pages(VOICE[:4], a_page=2)),
+        b"".join(oggs.pages(VOICE[:2], first=oggs.head(pre_skip=312, gain=-600), vendor=b"sphn") * 2),
+        b"".join([*oggs.HEADERS, oggs.raw_page(b"\xff", bytes(255), 2, -1), oggs.page([VOICE[0]], 9, 1 << 40)]),
+    )
+
+    def make(self, chance: random.Random) -> bytes:
+        data = super().make(chance)
+        return oggs.resealed(data) if chance.random() < 0.8 else data
+
+    async def judge(self, data: bytes) -> Outcome:
+        ogg = OggOpus(24_000, self.decoder)
+        size = 1 + zlib.crc32(data) % 300
+        try:
+            for start in range(0, len(data), size):
+                for pcm in ogg.feed(data[start : start + size]):
+                    assert np.isfinite(pcm).all()
+        except BadMedia:
+            return "refused"
+        return "taken"
+
+
+class PyAVOgg(Ogg):
+    share = 0.1
+    decoder = "pyav"
+
+
 TARGETS: dict[str, type[Target]] = {
     "rtp": Rtp,
     "rtcp": Rtcp,
@@ -387,6 +423,8 @@ TARGETS: dict[str, type[Target]] = {
     "commands": Commands,
     "signals": Signals,
     "fragments": Fragments,
+    "ogg": Ogg,
+    "ogg-pyav": PyAVOgg,
 }
 
 
