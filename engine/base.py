@@ -22,6 +22,15 @@ CHUNK_SAMPLES = 11_520  # 480 ms: what the field's batch clients send at a time,
 
 LIVE_BACKLOG = 2.0  # seconds of audio that may wait in a live caller's stream before `feed` waits
 BULK_BACKLOG = 30.0  # a stream that lets more wait is a file's: live callers go before it
+STEP_BOUNDS = (
+    0.02,
+    0.03,
+    0.04,
+    0.05,
+    0.06,
+    0.07,
+    0.08,
+)  # seconds: between these steps are counted, as moshi-server does
 EVENTS_KEPT = 1_000  # events that may wait for a stream's reader before it has overrun
 
 Timestamps = Literal["accurate", "compatible"]  # of words: as exact as can be, or the same as moshi-server's
@@ -32,14 +41,14 @@ PCM = npt.NDArray[np.float32]  # (n,) float32, mono, SAMPLE_RATE
 class EngineConfig:
     """What an engine is told when it is loaded. It crosses a process boundary as JSON, so it holds plain values.
 
-    `capacity` 0 means: as many streams as the warm-up measures; `workers` 0 means: one per core. `model`, `temperature`
-    and `timestamps` are the moshi engine's.
+    `capacity` 0 means: as many streams as the warm-up measures; `workers` 0 means: one per core. `remote_urls`
+    and `remote_key` are the remote engine's, `model`, `temperature` and `timestamps` the moshi engine's.
     """
 
     name: str
     capacity: int = 0
     workers: int = 0
-    remote_url: str = ""
+    remote_urls: tuple[str, ...] = ()
     remote_key: str = ""
     model: str = "kyutai/stt-1b-en_fr"
     temperature: float = 0.0
@@ -51,13 +60,17 @@ class Load:
     """How hard an engine that steps a batch works.
 
     `step_p50`, `step_p99`: seconds of the recent steps; `fill`: callers in a step, as a share of the places (mean);
-    `backlog`: seconds of audio that wait, of all callers together.
+    `backlog`: seconds of audio that wait, of all callers together. `step_counts`: how many steps there were since the
+    start that took up to each of STEP_BOUNDS and longer than the bound before it, and last those that took longer than
+    all; `step_sum`: the seconds that all of them took.
     """
 
     step_p50: float = 0.0
     step_p99: float = 0.0
     fill: float = 0.0
     backlog: float = 0.0
+    step_counts: tuple[int, ...] = (0,) * (len(STEP_BOUNDS) + 1)
+    step_sum: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """How fast the batch steps, and what follows from it. Pure: it is told how long each step took, and when it ended."""
 
+from bisect import bisect_left
 from collections import deque
 
-from engine.base import FRAME_SAMPLES, SAMPLE_RATE, Load
+from engine.base import FRAME_SAMPLES, SAMPLE_RATE, STEP_BOUNDS, Load
 
 FRAME_SECONDS = (
     FRAME_SAMPLES / SAMPLE_RATE
@@ -29,6 +30,8 @@ class Pace:
         self._places = places
         self._ended_at = 0.0
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT)  # (seconds, rows)
+        self._counts = [0] * (len(STEP_BOUNDS) + 1)
+        self._sum = 0.0
 
     @property
     def slow(self) -> bool:
@@ -46,6 +49,8 @@ class Pace:
         self.shut = self.seconds > (REOPEN if self.shut else SHUT)
         self._ended_at = now
         self._recent.append((seconds, rows))
+        self._counts[bisect_left(STEP_BOUNDS, seconds)] += 1
+        self._sum += seconds
 
     def admits(self, now: float) -> bool:
         """Whether another caller could be served without harm to those who are there."""
@@ -58,7 +63,8 @@ class Pace:
             return Load(backlog=backlog)
         times = sorted(seconds for seconds, _ in recent)
         rows = sum(rows for _, rows in recent) / len(recent)
-        return Load(_quantile(times, 0.5), _quantile(times, 0.99), rows / self._places, backlog)
+        median, most = _quantile(times, 0.5), _quantile(times, 0.99)
+        return Load(median, most, rows / self._places, backlog, tuple(self._counts), self._sum)
 
 
 def _quantile(ordered: list[float], share: float) -> float:

@@ -27,7 +27,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 import msgpack
 import numpy as np
 
-from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Load, Stats, Upkeep
+from engine.base import CHUNK_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, STEP_BOUNDS, Load, Stats, Upkeep
 from engine.errors import EngineError, Full, Misuse, Overrun, Unavailable
 from engine.events import Event, Mark, Partial, Pause, Step, Word, WordEnd
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
@@ -114,8 +114,8 @@ def failure_of(error: EngineError) -> Failure:
 
 
 def error_of(failure: Failure) -> EngineError:
-    """The error that a Failure stands for. moshi-server's full house has no code, only its words."""
-    if failure.message == str(Full()):
+    """The error that a Failure stands for. A full house has no code at a moshi-server, only words; some add to them."""
+    if failure.message.startswith(str(Full())):
         return Full()
     return _CODES.get(failure.code, Unavailable)(failure.message)
 
@@ -205,6 +205,12 @@ class _Fields:
         if value < 0:
             raise WireError(f"{self._kind}.{name} is negative")
         return value
+
+    def counts(self, name: str, length: int) -> tuple[int, ...]:
+        values = cast(list[object], self._of(name, list))
+        if len(values) != length or not all(type(value) is int and 0 <= value < INTEGER_LIMIT for value in values):
+            raise WireError(f"{self._kind}.{name} is not a list of {length} counts")
+        return tuple(cast(list[int], values))
 
     def truth(self, name: str) -> bool:
         return cast(bool, self._of(name, bool))
@@ -300,7 +306,8 @@ def _stats(fields: _Fields) -> Stats:
 
 
 def _load(fields: _Fields) -> Load:
-    return Load(*(fields.number(name) for name in ("step_p50", "step_p99", "fill", "backlog")))
+    figures = (fields.number(name) for name in ("step_p50", "step_p99", "fill", "backlog"))
+    return Load(*figures, fields.counts("step_counts", len(STEP_BOUNDS) + 1), fields.number("step_sum"))
 
 
 def _upkeep(fields: _Fields) -> Upkeep:

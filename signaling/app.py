@@ -26,6 +26,8 @@ SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 ENGINE = web.AppKey("engine", Engine)
 FRONT = web.AppKey("front", PageFile)
 
+LOAD = ("step_p50", "step_p99", "fill", "backlog")  # what health tells of it; the counts are for Prometheus
+
 
 def create_app(config: Config, engine: Engine) -> web.Application:
     """The server, with an engine that has been started by whoever closes it. Must be called on the event loop."""
@@ -84,7 +86,7 @@ async def health(request: web.Request) -> web.Response:
             "state": stats.state,
             "restarts": stats.restarts,
             "admitting": stats.admitting,
-            "load": {name: round(figure, 4) for name, figure in asdict(stats.load).items()},
+            "load": {name: round(getattr(stats.load, name), 4) for name in LOAD},
             "upkeep": asdict(stats.upkeep),
         },
         "capacity": stats.capacity,

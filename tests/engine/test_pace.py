@@ -51,4 +51,11 @@ def test_an_engine_without_callers_lets_them_in_whatever_was() -> None:
 
 def test_the_figures_are_of_the_recent_steps() -> None:
     pace = after(*[0.5] * 1_000, *[0.01] * 506, *[0.09] * 6, rows=3)
-    assert pace.load(1.5) == Load(0.01, 0.09, 0.75, 1.5)
+    load = pace.load(1.5)
+    assert (load.step_p50, load.step_p99, load.fill, load.backlog) == (0.01, 0.09, 0.75, 1.5)
+
+
+def test_every_step_is_counted_by_how_long_it_took() -> None:
+    load = after(0.01, 0.02, 0.0201, 0.08, 0.081, 9.0).load(0.0)
+    assert load.step_counts == (2, 1, 0, 0, 0, 0, 1, 2)
+    assert load.step_sum == pytest.approx(9.2111)

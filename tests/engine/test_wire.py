@@ -32,6 +32,18 @@ from engine.wire import (
     failure_of,
 )
 
+LOAD = {"step_p50": 0.0, "step_p99": 0.0, "fill": 0.0, "backlog": 0.0, "step_counts": [0] * 8, "step_sum": 0.0}
+STATS = {
+    "type": "Stats",
+    "state": "ready",
+    "capacity": 4,
+    "live": 1,
+    "restarts": 0,
+    "admitting": True,
+    "load": LOAD,
+    "upkeep": {"refreshes": 0, "stalls": 0, "losses": 0},
+}
+
 times = st.floats(0, 1e6)
 ids = st.integers(-(1 << 63), (1 << 63) - 1)
 counts = st.integers(0, (1 << 63) - 1)
@@ -58,7 +70,7 @@ replies = st.one_of(
         st.sampled_from(["new", "starting", "ready", "stuck", "down", "closed"]),
         *(counts, counts, counts),
         st.booleans(),
-        st.builds(Load, times, times, times, times),
+        st.builds(Load, times, times, times, times, st.tuples(*[counts] * 8), times),
         st.builds(Upkeep, counts, counts, counts),
     ),
 )
@@ -165,11 +177,19 @@ def test_a_malformed_request_is_named(fields: object, fault: str) -> None:
         {"type": "Step", "step_idx": 1, "prs": 0.5, "buffered_pcm": 0},
         {"type": "Step", "step_idx": -1, "prs": [], "buffered_pcm": 0},
         {"type": "Pcm", "pcm": b""},
+        {**STATS, "load": {**LOAD, "step_counts": [1] * 7}},
+        {**STATS, "load": {**LOAD, "step_counts": [0.5] * 8}},
+        {**STATS, "load": {**LOAD, "step_counts": [-1] * 8}},
+        {**STATS, "load": {**LOAD, "step_sum": None}},
     ],
 )
 def test_a_malformed_reply_is_a_typed_error(fields: object) -> None:
     with pytest.raises(WireError):
         decode_reply(msgpack.packb(fields))
+
+
+def test_figures_of_an_engine_are_understood() -> None:
+    assert decode_reply(msgpack.packb(STATS)) == Stats("ready", 4, 1)
 
 
 def test_too_long_a_message_is_refused_unread() -> None:
