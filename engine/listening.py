@@ -12,7 +12,8 @@ import numpy as np
 
 from engine.agreement import HELD_BACK, Agreed, Agreement
 from engine.base import PCM, SAMPLE_RATE
-from engine.events import Event, Mark, Partial, Pause, Word, WordEnd
+from engine.events import Event, Mark, Partial, Pause, Step, Word, WordEnd
+from engine.steps import Steps
 from engine.utterances import HOP_SECONDS, Utterance, Utterances
 
 HOP = round(HOP_SECONDS * SAMPLE_RATE)  # 768 samples
@@ -52,9 +53,10 @@ class Listener:
     the voice of its utterance. They never go backwards, and lie within the utterance.
     """
 
-    def __init__(self, ears: Ears, held_back: int = HELD_BACK) -> None:
+    def __init__(self, ears: Ears, held_back: int = HELD_BACK, steps: Steps | None = None) -> None:
         self._ears = ears
         self._held_back = held_back
+        self._steps = steps  # None: nobody wants to know of them
         self._marks: list[Told] = []
         self._tail = ""  # the Partial that was told last
         self._time = 0.0  # the end of the last word
@@ -69,15 +71,21 @@ class Listener:
         """Whether a mark waits."""
         return bool(self._marks)
 
-    def hear(self, pcm: PCM) -> list[Event]:
-        """Add audio; the words of the utterances that ended in it."""
+    def hear(self, pcm: PCM, waiting: int = 0) -> list[Event]:
+        """Add audio, behind which so many samples wait; the words of the utterances that ended in it, and the Steps.
+
+        A Step stands behind the words of an utterance that its silence has ended: who goes by it has them all.
+        """
         self._audio = np.concatenate((self._audio, pcm))
+        heard = self._audio_from + len(self._audio)
         events: list[Event] = []
         for flag in self._voice():
             closed = self._utterances.push(flag)
             self._hops += 1
             if closed:
                 events += self._conclude(closed)
+            events += self._step(self._sample(self._hops), heard + waiting)
+        events += self._step(heard, heard + waiting)
         self._trim()
         return events + self._release()
 
@@ -111,6 +119,8 @@ class Listener:
         self._hops = 0
         self._utterances = Utterances()
         self._agreement = Agreement(self._held_back)
+        if self._steps:
+            self._steps.restart(position)
         return self._show("") + self._release(everything=True)
 
     def mark(self, id: int, position: int) -> None:
@@ -126,6 +136,12 @@ class Listener:
             return [False] * count
         lead = min(LEAD, fresh // HOP)
         return self._ears.voice(self._audio[fresh - lead * HOP : stop])[lead:]
+
+    def _step(self, position: int, fed: int) -> list[Step]:
+        """The Steps of the audio before `position`, by what is known of its voice; audio was fed up to `fed`."""
+        if self._steps is None:
+            return []
+        return self._steps.hear(position, self._utterances.silence * HOP_SECONDS, fed)
 
     def _speak_up(self) -> list[Event]:
         """Settle every word of the utterance that goes on."""

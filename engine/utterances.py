@@ -40,6 +40,7 @@ class Utterances:
         self._floor = 0  # where the last utterance ended: the next one cannot begin before
         self._recent: deque[bool] = deque(maxlen=ONSET[1])
         self._open: Utterance | None = None
+        self._voiced_to = 0  # the end of the voice in the last utterance that closed
 
     @property
     def open(self) -> Utterance | None:
@@ -58,6 +59,11 @@ class Utterances:
     def needed(self) -> int:
         """The first hop whose audio may still become part of an utterance."""
         return self._open.start if self._open else max(self._floor, self._hop - ONSET[1] - LOOK_BEHIND)
+
+    @property
+    def silence(self) -> int:
+        """Hops since the voice of the last utterance, or since the beginning; what opens none is no voice."""
+        return self._hop - (self._open.voiced_to if self._open else self._voiced_to)
 
     def push(self, voiced: bool) -> Utterance | None:
         """Take the flag of the next hop; the utterance that it closed, if it closed one."""
@@ -79,7 +85,7 @@ class Utterances:
         closed, self._open = self._open, None
         if closed is None:
             return None
-        self._floor = self._hop
+        self._floor, self._voiced_to = self._hop, closed.voiced_to
         self._recent.clear()
         return Utterance(closed.start, closed.stop, closed.voiced_from, closed.voiced_to, paused)
 

@@ -20,6 +20,7 @@ import numpy as np
 from engine.base import PCM, SAMPLE_RATE
 from engine.events import Event
 from engine.listening import Ears, Listener
+from engine.steps import Steps
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
 
 INTERVAL = 0.5  # seconds of audio between two updates of a stream, when there is time for it
@@ -35,7 +36,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A stream begins. A `live` one is told its words while they are spoken, others once an utterance has ended."""
+    """A stream begins. A `live` one is told its words while they are spoken, and of every Step; others are told of
+    words alone, once an utterance has ended."""
 
     live: bool
 
@@ -73,7 +75,7 @@ class Place:
         self.epoch = 0
         self.finished = False
         self._live = live
-        self._listener = Listener(ears)
+        self._listener = Listener(ears, steps=Steps() if live else None)
         self._audio: deque[PCM] = deque()
         self._waiting = 0  # samples in _audio
         self._fed = 0  # samples since the stream began
@@ -127,7 +129,8 @@ class Place:
         """
         late = self._waiting > LATE * SAMPLE_RATE
         position = self._verbs[0][0] if self._verbs else self._fed
-        events = self._listener.hear(self._take(min(PIECE, position - self.consumed), now))
+        piece = self._take(min(PIECE, position - self.consumed), now)
+        events = self._listener.hear(piece, self._waiting)
         if self._verbs and self.consumed >= position:
             events += self._do(self._verbs.popleft()[1])
         elif self._quiet_at <= now and not self._waiting:

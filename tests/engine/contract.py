@@ -11,7 +11,7 @@ import pytest
 
 from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE, Engine, Stream
 from engine.errors import Full, Misuse, Unavailable
-from engine.events import Event, Mark, Word, WordEnd
+from engine.events import Event, Mark, Step, Word, WordEnd
 
 PATIENCE = 20.0  # seconds for what should come at once, on a machine with much else to do
 
@@ -58,6 +58,28 @@ class EngineContract:
         ends = [event.stop for event in events if isinstance(event, WordEnd)]
         assert ends == sorted(ends)
         assert all(0.0 <= end <= clip.seconds + 0.1 for end in ends)
+
+    async def test_every_word_has_its_end_before_a_mark_or_the_end(self, engine: Engine, case: Case) -> None:
+        first, second, *_ = case.clips()
+        stream = await engine.open(backlog=60.0)
+        await stream.feed(first.pcm)
+        stream.mark(1)
+        before = await until_mark(stream, 1)
+        after = await said(stream, second)
+        for events in (before, after):
+            told = [type(event) for event in events if isinstance(event, Word | WordEnd)]
+            assert told == [Word, WordEnd] * (len(told) // 2)
+            assert told
+
+    async def test_steps_count_the_frames_of_the_audio(self, engine: Engine, case: Case) -> None:
+        """Those of silence that an engine feeds itself may be counted too."""
+        clip = case.clips()[0]
+        stream = await engine.open(backlog=60.0)
+        steps = [event for event in await said(stream, clip) if isinstance(event, Step)]
+        assert [step.index for step in steps] == list(range(1, len(steps) + 1))
+        assert len(steps) >= len(clip.pcm) // FRAME_SAMPLES
+        assert {len(step.pauses) for step in steps} == {4}
+        assert all(0.0 <= pause <= 1.0 for step in steps for pause in step.pauses)
 
     async def test_words_come_while_audio_is_fed(self, engine: Engine, case: Case) -> None:
         """Nothing but audio is needed: the first word does not wait for the end."""

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from engine.base import PCM, SAMPLE_RATE
-from engine.events import Event, Mark, Partial, Pause, Word, WordEnd
+from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE
+from engine.events import Event, Mark, Partial, Pause, Step, Word, WordEnd
 from engine.listening import Listener, spread
+from engine.steps import Steps
 from tests.engine.fake_ears import FakeEars, hush, said
 
 STEP = 12_000  # half a second
@@ -100,6 +101,26 @@ def test_flush_tells_the_tail_and_what_follows_goes_on_behind_it(listener: Liste
 def test_flushing_silence_says_nothing(listener: Listener) -> None:
     listener.hear(hush(1))
     assert listener.flush() == []
+
+
+def test_the_steps_of_a_pause_stand_behind_the_words_before_it(ears: FakeEars) -> None:
+    listener = Listener(ears, steps=Steps())
+    pcm = np.concatenate((hush(1.04), said(1, 2, 3), hush(1.04)))
+    events = listened(listener, pcm)
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [step.index for step in steps] == list(range(1, len(pcm) // FRAME_SAMPLES + 1))
+    quiet = [step.pauses[2] > 0.5 for step in steps]
+    turns = [index for index in range(1, len(quiet)) if quiet[index] != quiet[index - 1]]
+    assert [turn * 0.08 for turn in turns] == pytest.approx([0.5, 1.04, 1.04 + 1.2 + 0.5], abs=0.17)
+    assert words(events[: events.index(steps[turns[-1]])]) == "one two three"
+
+
+def test_clear_counts_no_step_of_what_it_forgets(ears: FakeEars) -> None:
+    listener = Listener(ears, steps=Steps())
+    assert len(listened(listener, hush(1.0))) == 12
+    listener.clear(5 * SAMPLE_RATE)
+    told = [event for event in listener.hear(hush(0.16)) if isinstance(event, Step)]
+    assert [step.index for step in told] == [13, 14]
 
 
 def test_finish_tells_the_last_words_and_ends_the_utterance(listener: Listener) -> None:

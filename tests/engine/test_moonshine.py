@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from engine.agreement import normalised
-from engine.base import PCM, SAMPLE_RATE, EngineConfig, Stream, pcm_from_s16
+from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE, EngineConfig, Stream, pcm_from_s16
 from engine.errors import Full, Misuse, Unavailable
-from engine.events import Event, Mark, Partial, Pause, Word
+from engine.events import Event, Mark, Partial, Pause, Step, Word
 from engine.moonshine import Detector, MoonshineEars, MoonshineEngine, assets, rehearse
 from tests.engine.contract import Case, Clip, EngineContract
 
@@ -90,6 +90,23 @@ async def test_speech_becomes_words_utterances_and_pauses(engine: MoonshineEngin
     starts = [event.start for event in events if isinstance(event, Word)]
     assert starts == sorted(starts)
     assert 0 <= starts[0] < 1 < starts[-1] < 10
+
+
+async def test_a_client_that_goes_by_steps_ends_a_turn_once_all_its_words_came(
+    engine: MoonshineEngine, beckett: PCM
+) -> None:
+    """The third probability above 0.6, from the 13th step on, as Kyutai's Unmute goes by it."""
+    events = await spoken(engine, beckett)
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [step.index for step in steps] == list(range(1, len(beckett) // FRAME_SAMPLES + 1))
+    turns = [""]
+    for event in events:
+        if isinstance(event, Word):
+            turns[-1] = f"{turns[-1]} {event.text}"
+        elif isinstance(event, Step) and event.index > 12 and event.pauses[2] > 0.6 and turns[-1]:
+            turns.append("")
+    assert error_rate(BECKETT, " ".join(turns)) <= 0.25
+    assert [len(turn.split()) for turn in turns if turn] == [2] * 6
 
 
 async def test_a_stream_reads_like_the_file_at_once(engine: MoonshineEngine) -> None:

@@ -36,6 +36,15 @@ def test_voice_opens_an_utterance_that_reaches_back_before_it() -> None:
     assert utterances.open == Utterance(50 - LOOK_BEHIND, 53, 50, 53, False)
 
 
+def test_silence_counts_from_the_last_voice_of_an_utterance_and_a_click_does_not_end_it() -> None:
+    utterances = Utterances()
+    lengths = []
+    for run in (spoken(20), spoken(0, 10), spoken(5), spoken(0, 1), spoken(HANG), spoken(30, 2, 8), spoken(0, 3)):
+        closed_by(run, utterances)
+        lengths.append(utterances.silence)
+    assert lengths == [20, 0, 5, 0, HANG, HANG + 40, 0]
+
+
 def test_it_cannot_reach_back_before_the_stream_began() -> None:
     utterances = Utterances()
     closed_by(spoken(0, 3), utterances)

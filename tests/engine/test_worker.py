@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from engine.events import Event, Mark, Partial, Pause, Word
+from engine.events import Event, Mark, Partial, Pause, Step, Word
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt
 from engine.worker import INTERVAL, LONGEST_INTERVAL, QUIET, Close, Open, Place, Worker
 from tests.engine.fake_ears import WORDS, FakeEars, hush, said
@@ -63,7 +63,8 @@ def test_a_verb_waits_for_the_audio_before_it_only(place: Place) -> None:
 def test_a_long_piece_is_heard_in_parts(place: Place) -> None:
     place.feed(hush(12), 0.0)
     place.ask(Finish())
-    assert [place.update(0.0), place.finished, place.update(0.0), place.finished] == [[], False, [], False]
+    steps = [len(place.update(0.0)), place.finished, len(place.update(0.0)), place.finished]
+    assert steps == [62, False, 63, False]
     place.update(0.0)
     assert place.finished
     assert place.consumed == 12 * 24_000
@@ -98,8 +99,14 @@ def test_audio_behind_a_mark_puts_its_flush_off(place: Place) -> None:
 def test_a_stream_that_is_not_live_is_only_told_whole_utterances(ears: FakeEars) -> None:
     place = Place(ears, live=False)
     place.feed(np.concatenate((said(1, 2, 3, 4), hush(1))), 0.0)
-    place.update(0.0)
+    assert not any(isinstance(event, Step) for event in place.update(0.0))
     assert ears.calls == 1
+
+
+def test_a_step_tells_how_much_waits_behind_it(place: Place) -> None:
+    place.feed(hush(6), 0.0)
+    backlogs = [event.backlog for event in place.update(0.0) if isinstance(event, Step)]
+    assert (backlogs[0], backlogs[-1]) == pytest.approx((5.92, 1.04))
 
 
 def test_a_late_stream_catches_up_before_its_utterance_is_heard_again(place: Place, ears: FakeEars) -> None:
@@ -161,7 +168,8 @@ def test_a_stream_is_heard_to_its_end(worker: Worker) -> None:
         worker.ask(inbox, command)
     events = inbox.until_the_end()
     assert [event.text for event in events if isinstance(event, Word)] == ["one", "two"]
-    assert [type(event) for event in events[-2:]] == [Pause, Mark]
+    assert [type(event) for event in events if not isinstance(event, Step)][-2:] == [Pause, Mark]
+    assert [event.index for event in events if isinstance(event, Step)] == list(range(1, 23))
 
 
 def test_streams_of_one_worker_hear_nothing_of_each_other(worker: Worker) -> None:
