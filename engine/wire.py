@@ -306,8 +306,14 @@ def _stats(fields: _Fields) -> Stats:
 
 
 def _load(fields: _Fields) -> Load:
-    figures = (fields.number(name) for name in ("step_p50", "step_p99", "fill", "backlog"))
-    return Load(*figures, fields.counts("step_counts", len(STEP_BOUNDS) + 1), fields.number("step_sum"))
+    return Load(
+        step_p50=fields.number("step_p50"),
+        step_p99=fields.number("step_p99"),
+        fill=fields.number("fill"),
+        backlog=fields.number("backlog"),
+        step_counts=fields.counts("step_counts", len(STEP_BOUNDS) + 1),
+        step_sum=fields.number("step_sum"),
+    )
 
 
 def _upkeep(fields: _Fields) -> Upkeep:
