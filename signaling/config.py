@@ -14,14 +14,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any, cast, get_args
 
 from engine import ENGINES
+from engine.address import address
 from engine.base import EngineConfig, Timestamps
+from engine.errors import Misuse
 from media import libopus
 from media.errors import BadServer, NoDecoder
 from media.ice import IceServer, parse_server
 from media.impair import PRESETS
 from media.voice import OpusDecoder
-
-KEY_CHARACTERS = re.compile(r"[A-Za-z0-9._~-]{8,}")  # what also fits a WebSocket subprotocol (RFC 9110 token)
+from signaling.keys import BadKey, Key, check_together, parse_key
 
 
 class ConfigError(ValueError):
@@ -37,16 +38,20 @@ def setting(default: Any, help: str, *environment: str) -> Any:
 class Config:
     """How one server runs. Times are seconds."""
 
-    host: str = setting("127.0.0.1", "address to listen on", "OFFHOOK_HOST")
-    port: int = setting(8080, "TCP port to listen on; 0 takes a free one", "OFFHOOK_PORT")
+    host: str = setting("127.0.0.1", "address to listen on", "OFFHOOK_HOST", "YAP_ADDR")
+    port: int = setting(8080, "TCP port to listen on; 0 takes a free one", "OFFHOOK_PORT", "YAP_PORT")
     engine: str = setting("moonshine", f"what turns audio into words: {', '.join(sorted(ENGINES))}", "OFFHOOK_ENGINE")
     capacity: int = setting(
         0, "callers at once; 0 takes what the engine measures", "OFFHOOK_CAPACITY", "MAX_CONCURRENT_SESSIONS"
     )
     workers: int = setting(0, "threads of the embedded engine; 0 is one per core", "OFFHOOK_WORKERS")
     engine_process: bool = setting(True, "run the engine in a supervised process of its own", "OFFHOOK_ENGINE_PROCESS")
-    remote_url: str = setting("", "for --engine remote: the WebSocket of a moshi-server", "OFFHOOK_REMOTE_URL")
-    remote_key: str = setting("", "for --engine remote: its API key", "OFFHOOK_REMOTE_KEY")
+    remote_url: tuple[str, ...] = setting(
+        (),
+        "for --engine remote: the WebSockets of moshi-servers or of other Offhooks, comma-separated",
+        "OFFHOOK_REMOTE_URL",
+    )
+    remote_key: str = setting("", "for --engine remote: their API key", "OFFHOOK_REMOTE_KEY")
     model: str = setting(
         "kyutai/stt-1b-en_fr",
         "for --engine moshi: a directory, or a repository of the hub, which is fetched once",
@@ -58,7 +63,15 @@ class Config:
         "accurate", "for --engine moshi: accurate, or compatible with moshi-server's", "OFFHOOK_TIMESTAMPS"
     )
 
-    keys: tuple[str, ...] = setting((), "API keys, comma-separated; none: nobody is asked", "OFFHOOK_KEYS")
+    keys: tuple[str, ...] = setting(
+        (),
+        "API keys, comma-separated, each KEY, NAME:KEY or NAME:KEY:LIMIT (sessions at once); none: nobody is asked",
+        "OFFHOOK_KEYS",
+        "KYUTAI_API_KEY",
+    )
+    operator_keys: tuple[str, ...] = setting(
+        (), "keys that may also list and follow every session, written as --keys are", "OFFHOOK_OPERATOR_KEYS"
+    )
     no_auth: bool = setting(False, "serve without keys on an address other than loopback", "OFFHOOK_NO_AUTH")
     origins: tuple[str, ...] = setting(
         (), "web origins beside our own that may use the server, comma-separated; * is any", "OFFHOOK_ORIGINS"
@@ -116,12 +129,23 @@ class Config:
     def _check_engine(self) -> None:
         if self.engine not in ENGINES:
             raise ConfigError(f"there is no engine {self.engine!r}: set --engine to {', '.join(sorted(ENGINES))}")
-        if self.engine == "remote" and not self.remote_url.startswith(("ws://", "wss://")):
-            raise ConfigError("--engine remote needs --remote-url, the ws:// or wss:// address of a moshi-server")
+        if self.engine == "remote":
+            self._check_remote()
         if self.timestamps not in get_args(Timestamps):
             raise ConfigError(f"--timestamps {self.timestamps!r}: set it to {' or '.join(get_args(Timestamps))}")
         if not 0 <= self.temperature < math.inf:
             raise ConfigError("--temperature must be a number, 0 or more")
+
+    def _check_remote(self) -> None:
+        if not self.remote_url:
+            raise ConfigError("--engine remote needs --remote-url, the ws:// or wss:// address of a moshi-server")
+        try:
+            for url in self.remote_url:
+                address(url)
+        except Misuse as error:
+            raise ConfigError(f"--remote-url: {error}") from None
+        if not (self.remote_key.isascii() and self.remote_key.isprintable()):
+            raise ConfigError("--remote-key goes into an HTTP header, so it must be printable ASCII")
 
     def _check_ranges(self) -> None:
         if not 0 <= self.port <= 65_535:
@@ -139,10 +163,7 @@ class Config:
             raise ConfigError(f"--log-level {self.log_level!r} is none of debug, info, warning, error")
 
     def _check_keys(self) -> None:
-        for key in self.keys:
-            if not KEY_CHARACTERS.fullmatch(key):
-                raise ConfigError("each of --keys must be 8 or more letters, digits, '.', '_', '~' or '-'")
-        if not self.keys and not self.no_auth and not is_loopback(self.host):
+        if not self.api_keys() and not self.no_auth and not is_loopback(self.host):
             raise ConfigError(
                 f"on {self.host} anyone who reaches this machine could use it: set --keys (or say --no-auth)"
             )
@@ -176,6 +197,18 @@ class Config:
         except NoDecoder as error:
             raise ConfigError(f"--opus-decoder libopus: {error}") from None
 
+    def api_keys(self) -> tuple[Key, ...]:
+        """The keys, and then those of operators."""
+        try:
+            keys = (
+                *(parse_key(text) for text in self.keys),
+                *(parse_key(text, operator=True) for text in self.operator_keys),
+            )
+            check_together(keys)
+        except BadKey as error:
+            raise ConfigError(f"--keys: {error}") from None
+        return keys
+
     def udp_port_range(self) -> tuple[int, int] | None:
         """The first and the last UDP port for media, or None for any."""
         if not self.udp_ports:
@@ -198,7 +231,7 @@ class Config:
             name=self.engine,
             capacity=self.capacity,
             workers=self.workers,
-            remote_url=self.remote_url,
+            remote_urls=self.remote_url,
             remote_key=self.remote_key,
             model=self.model,
             temperature=self.temperature,
@@ -212,7 +245,7 @@ class Config:
         values: dict[str, Any] = {}
         for item in fields(cls):
             for variable in item.metadata["environment"]:
-                if variable in environment:
+                if environment.get(variable, "").strip():  # an empty one is none, as shells and containers have it
                     values[item.name] = parse(item, environment[variable], variable)
                     break
         return cls(**{**values, **(overrides or {})})
@@ -241,7 +274,6 @@ _BOOLEANS = {
     "false": False,
     "no": False,
     "off": False,
-    "": False,
 }
 
 

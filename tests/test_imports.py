@@ -20,7 +20,7 @@ MAY_IMPORT = {
 GUESTS = {
     "aiohttp.web": {"signaling"},
     "aiohttp.web_protocol": {"signaling"},
-    "aiohttp": {"signaling", "engine/remote.py", "offhook/call.py"},
+    "aiohttp": {"signaling", "engine/remote.py", "engine/backends.py", "engine/sockets.py", "offhook/call.py"},
     "aiortc": {"media/peer.py", "media/compat", "media/caller.py"},
     "aioice": {"media/compat"},
     "pylibsrtp": {"media/compat"},
@@ -39,6 +39,7 @@ SHELLS = {
     "engine/loop.py",
     "engine/moonshine.py",
     "engine/process.py",
+    "engine/remote.py",
     "engine/worker.py",
     "media/caller.py",
     "media/compat/guard.py",

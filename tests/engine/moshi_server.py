@@ -10,32 +10,68 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from aiohttp import WSMsgType, web
-from aiohttp.test_utils import TestServer
 
 from engine.base import FRAME_SAMPLES, Engine, EngineConfig, Stream
 from engine.errors import EngineError, Full
 from engine.events import Mark, Step, Word, WordEnd
 from engine.scripted import DELAY, scripted_engine
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt, Verb
-from engine.wire import Failure, Fed, Finished, Init, Ready, Reply, decode_request, encode, failure_of
+from engine.wire import Failure, Fed, Finished, Init, Ready, Reply, Request, decode_request, encode, failure_of
 
 KEY = "public_token"
 
 
 class MoshiServer:
-    """The handlers, and what they saw."""
+    """A server, and what it saw. A `busy` moshi-server has other callers too, so its markers come back at once."""
 
-    def __init__(self, engine: Engine, *, ours: bool) -> None:
-        self._engine = engine
+    def __init__(self, capacity: int, *, ours: bool, busy: bool = False) -> None:
+        self.key = KEY
+        self.full = "no free channels"
+        self.port = 0
+        self.sockets: list[web.WebSocketResponse] = []  # all that there were
+        self.requests: list[Request] = []
+        self.changed = asyncio.Condition()
+        self._capacity = capacity
         self._ours = ours
-        self.sockets: list[web.WebSocketResponse] = []
+        self._delay = 0 if busy else DELAY
+        self._engine: Engine
+        self._runner: web.AppRunner
 
-    def app(self) -> web.Application:
-        """The two routes that a client of a moshi-server uses."""
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/api/asr-streaming"
+
+    @property
+    def live(self) -> int:
+        """Callers that it has now."""
+        return self._engine.stats().live
+
+    async def start(self) -> None:
+        """Serve: the first time on a free port, later on the same one."""
+        self._engine = scripted_engine(EngineConfig("scripted", capacity=self._capacity))
+        await self._engine.start()
         app = web.Application()
         app.router.add_get("/api/asr-streaming", self._stream)
         app.router.add_get("/api/modules_info", self._modules)
-        return app
+        self._runner = web.AppRunner(app, shutdown_timeout=0.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def crash(self) -> None:
+        """Be gone, as a killed process is: nobody gets a close frame."""
+        assert self._runner.server is not None
+        for connection in self._runner.server.connections:
+            if isinstance(connection.transport, asyncio.Transport):
+                connection.transport.abort()
+        await self._runner.cleanup()
+        await self._engine.close()
+
+    async def heard(self, request: Request) -> None:
+        """Note what a client sent."""
+        async with self.changed:
+            self.requests.append(request)
+            self.changed.notify_all()
 
     async def _modules(self, _: web.Request) -> web.Response:
         stats = self._engine.stats()
@@ -43,51 +79,50 @@ class MoshiServer:
         return web.json_response([{"type": "lm"}, module])
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("kyutai-api-key") != KEY:
+        if request.headers.get("kyutai-api-key") != self.key:
             return web.Response(status=401)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.sockets.append(socket)
         try:
             stream = await self._engine.open(backlog=3600.0)
-        except Full as error:
-            await _send(socket, Failure(str(error)), plain=True)
+        except Full:
+            await _send(socket, Failure(self.full), plain=True)
             return socket
-        await _send(socket, Ready(), plain=not self._ours)
-        conversation = _ours(socket, stream) if self._ours else _plain(socket, stream)
         try:
-            await conversation
+            await _send(socket, Ready(), plain=not self._ours)
+            await (_ours(self, socket, stream) if self._ours else _plain(self, socket, stream, self._delay))
         finally:
             await stream.close()
         return socket
 
 
 @asynccontextmanager
-async def moshi_server(capacity: int, *, ours: bool) -> AsyncIterator[tuple[str, MoshiServer]]:
-    """A running server: its WebSocket's address, and itself."""
-    engine = scripted_engine(EngineConfig("scripted", capacity=capacity))
-    await engine.start()
-    handlers = MoshiServer(engine, ours=ours)
+async def moshi_server(capacity: int, *, ours: bool, busy: bool = False) -> AsyncIterator[MoshiServer]:
+    """A running server."""
+    server = MoshiServer(capacity, ours=ours, busy=busy)
+    await server.start()
     try:
-        async with TestServer(handlers.app()) as server:
-            yield f"ws://127.0.0.1:{server.port}/api/asr-streaming", handlers
+        yield server
     finally:
-        await engine.close()
+        await server.crash()
 
 
-async def _ours(socket: web.WebSocketResponse, stream: Stream) -> None:
+async def _ours(server: MoshiServer, socket: web.WebSocketResponse, stream: Stream) -> None:
     telling = asyncio.create_task(_tell(socket, stream))
     fed = 0
     try:
         async for message in socket:
-            match decode_request(message.data):
+            request = decode_request(message.data)
+            await server.heard(request)
+            match request:
                 case Audio(pcm):
                     await stream.feed(pcm)
                     fed += len(pcm)
                     await _send(socket, Fed(fed))
                 case Init(version):
                     assert version > 0
-                case request:
+                case _:
                     _ask(stream, request)
     finally:
         telling.cancel()
@@ -117,7 +152,7 @@ def _ask(stream: Stream, request: object) -> None:
             raise AssertionError(f"not a verb of our language: {request}")
 
 
-async def _plain(socket: web.WebSocketResponse, stream: Stream) -> None:
+async def _plain(server: MoshiServer, socket: web.WebSocketResponse, stream: Stream, delay: int) -> None:
     """moshi-server: a marker comes back after the delay of the audio behind it, and nothing flushes by itself."""
     markers: deque[tuple[int, int]] = deque()
     telling = asyncio.create_task(_tell_plain(socket, stream, markers))
@@ -125,13 +160,15 @@ async def _plain(socket: web.WebSocketResponse, stream: Stream) -> None:
     try:
         async for message in socket:
             assert message.type is WSMsgType.BINARY
-            match decode_request(message.data):
+            request = decode_request(message.data)
+            await server.heard(request)
+            match request:
                 case Audio(pcm):
                     await stream.feed(pcm)
                     fed += len(pcm)
                 case MarkAt(id):
-                    markers.append((id, -(-fed // FRAME_SAMPLES) + DELAY))
-                case request:
+                    markers.append((id, -(-fed // FRAME_SAMPLES) + delay))
+                case _:
                     raise AssertionError(f"a moshi-server does not know {request}")
     finally:
         telling.cancel()

@@ -41,13 +41,13 @@ def started(
     return running
 
 
-def remote(*, ours: bool) -> Callable[[int], AbstractAsyncContextManager[Engine]]:
-    """A client of a moshi-server, which may offer our own language."""
+def remote(*, ours: bool, busy: bool = False) -> Callable[[int], AbstractAsyncContextManager[Engine]]:
+    """A client of a moshi-server, which may offer our own language, or have other callers."""
 
     @asynccontextmanager
     async def running(capacity: int) -> AsyncIterator[Engine]:
-        async with moshi_server(capacity, ours=ours) as (url, _):
-            engine = RemoteEngine(EngineConfig("remote", remote_url=url, remote_key=KEY))
+        async with moshi_server(capacity, ours=ours, busy=busy) as server:
+            engine = RemoteEngine(EngineConfig("remote", remote_urls=(server.url,), remote_key=KEY))
             await engine.start()
             try:
                 yield engine
@@ -68,6 +68,7 @@ CASES = {
     "process": Case(started(ProcessEngine), tones),
     "moshi": Case(started(moshi_engine, "moshi"), digits),
     "remote-moshi-server": Case(remote(ours=False), tones),
+    "remote-busy-moshi-server": Case(remote(ours=False, busy=True), tones),
     "remote-offhook": Case(remote(ours=True), tones),
 }
 
