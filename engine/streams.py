@@ -4,6 +4,7 @@ from abc import abstractmethod
 
 from engine.backlog import Backlog
 from engine.base import CHUNK_SAMPLES, PCM, SAMPLE_RATE, Stats, Stream, checked_pcm
+from engine.ends import Ends
 from engine.errors import EngineError, Misuse, Unavailable
 from engine.events import Event
 from engine.outbox import Outbox
@@ -21,6 +22,8 @@ class BufferedStream(Stream):
     def __init__(self, backlog: float) -> None:
         self._backlog = Backlog(int(backlog * SAMPLE_RATE))
         self._outbox = Outbox()
+        self._ends = Ends()
+        self._given = 0  # samples that were fed
         self._finished = False
         self._closed = False
 
@@ -68,7 +71,8 @@ class BufferedStream(Stream):
 
     def tell(self, event: Event) -> None:
         """An event for the reader."""
-        self._outbox.put(event)
+        for each in self._ends.hear(event, self._given / SAMPLE_RATE):
+            self._outbox.put(each)
         if self._outbox.ended:
             self._backlog.release()
 
@@ -78,6 +82,9 @@ class BufferedStream(Stream):
 
     def end(self, error: EngineError | None = None) -> None:
         """Nothing more will be told: quietly, or because of `error`."""
+        if error is None and self._finished:
+            for each in self._ends.close(self._given / SAMPLE_RATE):
+                self._outbox.put(each)
         self._outbox.end(error)
         self._backlog.release()
 
@@ -95,6 +102,7 @@ class BufferedStream(Stream):
         if self._outbox.error is not None:
             raise self._outbox.error
         self._backlog.add(len(pcm))
+        self._given += len(pcm)
         self._send(Audio(pcm))
 
     def _ask(self, verb: Verb) -> None:

@@ -1,6 +1,7 @@
 """What every engine promises, whatever it is made of. test_contract.py lists the engines and runs this on each."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -70,6 +71,22 @@ class EngineContract:
             told = [type(event) for event in events if isinstance(event, Word | WordEnd)]
             assert told == [Word, WordEnd] * (len(told) // 2)
             assert told
+
+    async def test_a_word_that_a_mark_cuts_or_clear_forgets_has_its_end_too(self, engine: Engine, case: Case) -> None:
+        clip = joined(case.clips())
+        stream = await engine.open(backlog=60.0)
+        reading = asyncio.create_task(rest(stream))
+        for number, start in enumerate(range(0, len(clip.pcm), 5 * FRAME_SAMPLES)):
+            await stream.feed(clip.pcm[start : start + 5 * FRAME_SAMPLES])
+            stream.mark(number)
+            if number % 8 == 7:
+                stream.clear()
+        stream.finish()
+        kept = [type(event) for event in await reading if isinstance(event, Word | WordEnd | Mark)]
+        assert Word in kept
+        assert all(after is WordEnd for kind, after in itertools.pairwise([*kept, Mark]) if kind is Word)
+        assert kept.count(Word) == kept.count(WordEnd)
+        await stream.close()
 
     async def test_steps_count_the_frames_of_the_audio(self, engine: Engine, case: Case) -> None:
         """Those of silence that an engine feeds itself may be counted too."""
