@@ -14,7 +14,7 @@ def told(events: Sequence[Event], fed: float = 60.0) -> list[Event]:
 
 
 def test_what_has_its_ends_is_left_as_it_is() -> None:
-    events: list[Event] = [Word("one", 1.0), WordEnd(1.3), Partial("t"), Word("two", 2.0), WordEnd(2.4), Mark(1), Pause(2.4)]
+    events: list[Event] = [Word("one", 1.0), WordEnd(1.3), Partial("t"), Word("two", 2.0), WordEnd(2.4), Mark(1)]
     assert told(events) == events
 
 
