@@ -23,6 +23,7 @@ from engine.wire import MESSAGE_LIMIT, VERSION, Failure, Init, Ready, encode, er
 
 PLACES_NAME = "modules_info"  # beside it: the list of what a moshi-server runs
 PLACES_LIMIT = 1 << 16  # bytes of that list
+SAID_LIMIT = 200  # characters of a server's reason for serving nobody
 SLOTS_LIMIT = 1_000_000  # places that a server may claim
 CONNECT_TIMEOUT = 3.0  # seconds for a TCP connection
 ANSWER_TIMEOUT = 10.0  # seconds for a new caller's connection to get ready
@@ -171,8 +172,11 @@ class Backend:
         window = window_of(backlog)
         try:
             await socket.send_bytes(encode(Init(VERSION, backlog - window)))
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise Unavailable(_silence(error)) from error
+        except BaseException as error:
+            await hang_up(socket)
+            if isinstance(error, aiohttp.ClientError | ConnectionError):
+                raise Unavailable(_silence(error)) from error
+            raise
         return RemoteStream(self, socket, window)
 
     async def _dial(self) -> tuple[Socket, Ready]:
@@ -214,7 +218,7 @@ async def _ready(socket: Socket) -> Ready:
             return ready
         case Failure() as failure:
             error = error_of(failure)
-            raise error if isinstance(error, Full) else Unavailable(f"says: {error}")
+            raise error if isinstance(error, Full) else Unavailable(f"says {str(error)[:SAID_LIMIT]!r}")
         case _:
             raise Unavailable("ends the connection instead of getting ready")
 

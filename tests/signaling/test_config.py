@@ -54,6 +54,8 @@ def test_every_setting_has_a_variable_of_ours_and_a_help() -> None:
         ({"OFFHOOK_PORT": "70000"}, "--port"),
         ({"OFFHOOK_ENGINE": "whisper"}, "moonshine"),
         ({"OFFHOOK_ENGINE": "remote"}, "--remote-url"),
+        ({"OFFHOOK_ENGINE": "remote", "OFFHOOK_REMOTE_URL": "ws://gpu,localhost:8080"}, "--remote-url: .* like ws://"),
+        ({"OFFHOOK_ENGINE": "remote", "OFFHOOK_REMOTE_URL": "ws://gpu", "OFFHOOK_REMOTE_KEY": "kéy"}, "--remote-key"),
         ({"OFFHOOK_CAPACITY": "-1"}, "--capacity"),
         ({"OFFHOOK_OPUS_DECODER": "speex"}, "auto or libopus or pyav"),
         ({"OFFHOOK_TEMPERATURE": "-1"}, "--temperature"),
@@ -88,6 +90,12 @@ def test_the_world_is_served_only_with_keys_or_on_request() -> None:
     assert read(OFFHOOK_HOST="0.0.0.0", OFFHOOK_NO_AUTH="yes").no_auth
     for host in ("127.0.0.1", "127.3.2.1", "::1", "localhost"):
         assert read(OFFHOOK_HOST=host).host == host
+
+
+def test_the_servers_of_the_remote_engine_are_a_list() -> None:
+    config = read(OFFHOOK_ENGINE="remote", OFFHOOK_REMOTE_URL="ws://gpu-1:8080, wss://gpu-2", OFFHOOK_REMOTE_KEY="key")
+    assert config.engine_config().remote_urls == ("ws://gpu-1:8080", "wss://gpu-2")
+    assert config.engine_config().remote_key == "key"
 
 
 def test_a_port_range_is_read() -> None:
