@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from engine.ends import SPOKEN, Ends
-from engine.events import Event, Mark, Partial, Pause, Word, WordEnd
+from engine.events import Event, Mark, Partial, Word, WordEnd
 
 
 def told(events: Sequence[Event], fed: float = 60.0) -> list[Event]:
