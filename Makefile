@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH_FROM ?= $(if $(shell command -v nvidia-smi)$(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint types unit web-test e2e bench bench-media bench-engine fuzz format clean
+.PHONY: run test lint types unit web-test e2e bench bench-media bench-engine gpu fuzz format clean
 
 run: $(VENV)/.runtime $(if $(filter moshi,$(ENGINE)),$(VENV)/.moshi)  ## install what is needed and serve on http://127.0.0.1:8080
 	@exec $(BIN)/offhook serve --engine $(ENGINE)
@@ -41,9 +41,14 @@ bench-media:  ## the receive path beside stock aiortc, FastRTC and Pipecat; ARGS
 	@$(BIN)/python -m bench.media $(ARGS); reached=$$?; $(PEERS)/plot/bin/python bench/media/plot.py; exit $$reached
 
 bench-engine: $(VENV)/.dev $(PEERS)/plot/.installed  ## the batch around its model, and the model beside moshi's own loop
-	$(BIN)/python -m bench.engine
-	$(BIN)/python -m bench.steps
-	$(PEERS)/plot/bin/python bench/steps_plot.py
+	$(BIN)/python -m bench.around
+	$(BIN)/python -m bench.engine --device cpu
+	$(PEERS)/plot/bin/python bench/step/plot.py
+
+gpu: $(VENV)/.dev $(PEERS)/plot/.installed  ## on an NVIDIA GPU: the sealed suite, the step beside moshi's own loop, the plot
+	@$(BIN)/pytest -m gpu -s tests/gpu; suite=$$?; \
+	$(BIN)/python -m bench.engine --device cuda $(ARGS); reached=$$?; \
+	$(PEERS)/plot/bin/python bench/step/plot.py && exit $$((suite + reached))
 
 fuzz: $(VENV)/.dev  ## hundreds of thousands of inputs bent by chance, for everything that reads what a caller sends
 	$(BIN)/python -m bench.fuzz $(ARGS)
@@ -53,7 +58,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(PEERS) node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .cache node_modules *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -6,8 +6,8 @@ import sys
 MEASUREMENTS = (
     ("calls", "-n", "200"),
     ("outages",),
+    ("around",),
     ("engine",),
-    ("steps",),
     ("moonshine", "latency"),
     ("moonshine", "load"),
     ("fuzz", "50000"),

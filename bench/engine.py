@@ -1,269 +1,225 @@
-"""What the engine costs around its model: the batch, its thread, and the delivery to 64 callers.
+"""A step of Kyutai's networks over the number of callers, beside moshi's own loop in the same run, and the roofline.
 
-    python -m bench.engine [--seconds 10]
+    python -m bench.engine --device cuda
+    python -m bench.engine --device cpu
+    python -m bench.engine --device cuda --rows 64 256 --steps 200     a part, which is printed and not kept
 
-The model is a pretender: it pauses, as one that waits for a GPU does, and says what talkative callers would make it
-say. `bench.steps` measures the real one. The figures go to results/engine.json.
+Ours is the engine's model as it is served: Mimi, the language model, the pause heads, the words made of what they say,
+and the room it makes in its contexts. moshi's is the loop that its own programs run (`step/trial.py`). `tiny` is the
+checkpoint of the tests; `stt-1b` and `stt-2.6b` are random weights of the true size, written once to `.cache/` (2.4 and
+5.6 GB): they say nonsense, a word in every frame, at the true cost. On a GPU the language model is in bfloat16, as the
+engine has it there; on a processor everything is in float32, and the figures are of a processor.
+
+Every row is active in every step. Each measurement is a process of its own, and the next larger one is not tried where
+one ran out of memory; after the table a few more numbers of callers are tried, for the largest in real time. The
+figures go to results/engine-DEVICE.json; `make bench-engine` and `make gpu` draw them.
 """
 
 import argparse
-import asyncio
-import multiprocessing
+import json
+import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
+from tqdm import tqdm
 
 from bench import save
-from engine.base import FRAME_SAMPLES, LIVE_BACKLOG, PCM, SAMPLE_RATE, Stream, Upkeep
-from engine.batch import Batch, Mask
-from engine.events import Partial, Step, Word, WordEnd
-from engine.host import Host
-from engine.loop import BatchedEngine
-from engine.process import ProcessEngine, ProcessStream
-from engine.slots import ModelEvent, Slot
-from engine.verbs import Audio
+from bench.step import table
+from bench.step.roofline import L40S, Costs, Device
+from bench.step.table import Curve, Point
+from bench.step.trial import Figures, Measure, Request, apart
+from engine.checkpoint import Files, find, row_bytes
+from engine.errors import Unavailable
+from engine.moshi import CROWDED
 
-FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE
-CALLERS = 64
-MUST_STEP = 2.0  # ms around the model's step
-MUST_DELAY = 5.0  # ms of the event loop's delay at p99
-TICK = 0.005  # seconds between two looks at the event loop's delay
-PLACES = ("engine in a thread", "engine in a process: here", "engine in a process: there")
-PAUSES = (0.0, 0.02, 0.05)  # seconds of the pretender's step
+TINY = Path(__file__).parent.parent / "tests" / "engine" / "tiny"
+WEIGHED = ("stt-1b", "stt-2.6b")  # made at random
+JUDGED = "stt-1b"
 
 
-class Pretender:
-    """A model that pauses, as one that waits for a GPU does, and says what talkative callers would make it say."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured of one model on one device."""
 
-    sample_rate = SAMPLE_RATE
-    frame_size = FRAME_SAMPLES
-    delay = 6
-    hurried = False
-    upkeep = Upkeep()
-
-    def __init__(self, batch_size: int, pause: float) -> None:
-        self.batch_size = batch_size
-        self.seconds: list[float] = []  # of each step
-        self._pause = pause
-        self._steps = 0
-
-    def step(self, pcm: PCM, active: Mask, reset: Mask) -> Sequence[Sequence[ModelEvent]]:
-        """A pause, and then a Step for everybody, a tail for half, a word for one in five: three words a second."""
-        began = time.perf_counter()
-        if self._pause:
-            time.sleep(self._pause)
-        self._steps += 1
-        said = [self._said(row) for row in range(self.batch_size)]
-        self.seconds.append(time.perf_counter() - began)
-        return said
-
-    def save(self, rows: Mask) -> None:
-        """Nothing is to be kept."""
-
-    def restore(self, rows: Mask) -> None:
-        """Nothing was."""
-
-    def resize(self, batch_size: int) -> None:
-        """Hold so many rows."""
-        self.batch_size = batch_size
-
-    def _said(self, row: int) -> list[ModelEvent]:
-        at = self._steps * FRAME_SECONDS
-        events: list[ModelEvent] = [Step(0, (0.1, 0.1, 0.1, 0.1), 0.0)]
-        match (self._steps + row) % 4:
-            case 0:
-                events = [Word("word", at), Partial(""), *events]
-            case 2:
-                events = [Partial("wor"), WordEnd(at), *events]
-        return events
+    rows: tuple[int, ...]
+    steps: int
+    least: int  # steps that a p99 is told of, however long they take
+    seconds: float
+    searches: int = 0
+    settle: int | None = None  # None: as long as a context takes to be crowded, so that refreshes are in the figures
 
 
-def quantiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Median, p99 and worst, in milliseconds."""
-    return {
-        "p50": round(float(np.median(seconds)) * 1e3, 3),
-        "p99": round(float(np.quantile(seconds, 0.99)) * 1e3, 3),
-        "worst": round(max(seconds) * 1e3, 3),
-    }
+CUDA = Plan((1, 8, 64, 128, 256, 512, 1024), 500, 200, 10.0, searches=3)
+PLANS = {
+    "cuda": {"stt-1b": CUDA, "stt-2.6b": CUDA, "tiny": CUDA},
+    "cpu": {
+        "tiny": Plan((1, 2, 4, 8, 16, 32, 64), 200, 100, 5.0, settle=50),
+        "stt-1b": Plan((1, 2, 4, 8), 20, 10, 10.0, settle=2),
+        "stt-2.6b": Plan((1,), 20, 10, 10.0, settle=2),
+    },
+}
+USUAL = {"cuda": ("stt-1b",), "cpu": ("tiny", "stt-1b")}
 
 
-def batch_alone(callers: int, steps: int) -> dict[str, float]:
-    """What a tick takes around the model's step, in one thread that does nothing else."""
-    model = Pretender(callers, 0.0)
-    batch = Batch(model)
-    slots = [Slot(row, FRAME_SAMPLES, model.delay) for row in range(callers)]
-    for slot in slots:
-        batch.join(slot)
-    frame: PCM = np.zeros(FRAME_SAMPLES, dtype=np.float32)
-    around = []
-    for _ in range(steps):
-        for slot in slots:
-            batch.add(slot, Audio(frame), 0.0)
-        began = time.perf_counter()
-        batch.tick(0.0)
-        around.append(time.perf_counter() - began - model.seconds[-1])
-    return quantiles(around)
+def main(arguments: Sequence[str] | None = None, measure: Measure = apart) -> int:
+    """Measure, print, save; the number of bounds that were missed, or a sentence where nothing can be measured."""
+    options = _options(arguments)
+    try:
+        machine = ask(options.device)
+    except Unavailable as error:
+        print(error, file=sys.stderr)
+        return 1
+    device = Device(**machine["attains"])
+    print(f"{device.name}: {device.bandwidth / 1e9:.0f} GB/s, {device.tensor / 1e12:.1f} TFLOP/s ({device.source})")
+    kept = options.keep or not (options.models or options.rows or options.steps)
+    document: Figures = {**machine, "models": {}}
+    missed = 0
+    for name in options.models or USUAL[options.device]:
+        plan, files = _plan(options, name), checkpoint(name)
+        trials = Trials(files, options.device, plan, measure)
 
+        def told(curve: Curve, name: str = name, files: Files = files) -> None:
+            document["models"][name] = findings(curve, files, judged=_is_judged(options.device, name))
+            if kept:  # also of a run that is broken off
+                save(f"engine-{_slug(options.device, device)}", document)
 
-class Delay:
-    """How late the event loop calls what was to be called: looked at every few milliseconds.
-
-    `own` is the part in which this process was at work, in whatever thread; in the rest others had the processor.
-    """
-
-    def __init__(self) -> None:
-        self._seconds: list[float] = []
-        self._own: list[float] = []
-        self._loop = asyncio.get_running_loop()
-        self._busy = time.process_time()
-        self._due = self._loop.time() + TICK
-        self._timer = self._loop.call_at(self._due, self._look)
-
-    def stop(self) -> dict[str, dict[str, float]]:
-        """The figures so far."""
-        self._timer.cancel()
-        return {"own": quantiles(self._own), "all": quantiles(self._seconds)}
-
-    def _look(self) -> None:
-        now, busy = self._loop.time(), time.process_time()
-        self._seconds.append(now - self._due)
-        self._own.append(min(now - self._due, busy - self._busy))
-        self._busy = busy
-        self._due = max(self._due + TICK, now)
-        self._timer = self._loop.call_at(self._due, self._look)
-
-
-async def talk(open: Callable[[], Awaitable[Stream]], callers: int, seconds: float) -> int:
-    """So many callers speak in real time, each at a moment of its own in the 80 ms; how many events were told."""
-    streams = [await open() for _ in range(callers)]
-    began = asyncio.get_running_loop().time()
-    told = await asyncio.gather(
-        *(_call(stream, began + number / callers * FRAME_SECONDS, seconds) for number, stream in enumerate(streams))
-    )
-    for stream in streams:
-        await stream.close()
-    return sum(told)
-
-
-async def _call(stream: Stream, began: float, seconds: float) -> int:
-    reading = asyncio.create_task(_count(stream))
-    frame: PCM = np.zeros(FRAME_SAMPLES, dtype=np.float32)
-    loop = asyncio.get_running_loop()
-    for number in range(round(seconds / FRAME_SECONDS)):
-        await asyncio.sleep(began + number * FRAME_SECONDS - loop.time())
-        await stream.feed(frame)
-    stream.finish()
-    return await reading
-
-
-async def _count(stream: Stream) -> int:
-    return len([event async for event in stream])
-
-
-async def quiet(seconds: float) -> dict[str, dict[str, float]]:
-    """The event loop's delay when there is nothing to do: what the machine itself adds."""
-    delay = Delay()
-    await asyncio.sleep(seconds)
-    return delay.stop()
-
-
-async def in_thread(pause: float, seconds: float) -> dict[str, Any]:
-    """The engine's thread beside the event loop that feeds it and reads from it."""
-    model = Pretender(CALLERS, pause)
-    engine = BatchedEngine(lambda: model, CALLERS)
-    await engine.start()
-    delay, before = Delay(), time.thread_time()
-    await talk(engine.open, CALLERS, seconds)
-    busy, load = time.thread_time() - before, engine.stats().load
-    await engine.close()
-    return {
-        "delay_ms": delay.stop(),
-        "loop_busy": round(busy / seconds, 3),
-        "steps": len(model.seconds),
-        "callers_a_step": round(load.fill * CALLERS, 1),
-        "step_ms": {"p50": round(load.step_p50 * 1e3, 2), "p99": round(load.step_p99 * 1e3, 2)},
-        "model_ms": quantiles(model.seconds),
-    }
-
-
-async def in_process(pause: float, seconds: float) -> dict[str, Any]:
-    """The engine in a process of its own: the delays of both event loops."""
-    path = str(Path(tempfile.mkdtemp(), "engine"))
-    ours, theirs = multiprocessing.Pipe()
-    child = multiprocessing.get_context("spawn").Process(target=_host, args=(path, pause, theirs))
-    child.start()
-    await asyncio.to_thread(ours.recv)
-    desk = cast(ProcessEngine, _Desk())
-    delay, before = Delay(), time.thread_time()
-    await talk(lambda: ProcessStream.open(desk, path, LIVE_BACKLOG), CALLERS, seconds)
-    busy = time.thread_time() - before
-    ours.send("end")
-    told: dict[str, Any] = await asyncio.to_thread(ours.recv)
-    child.join()
-    return {"delay_ms": delay.stop(), "loop_busy": round(busy / seconds, 3), "child": told}
-
-
-class _Desk:
-    """The part of a ProcessEngine that its streams need."""
-
-    def release(self, stream: ProcessStream) -> None:
-        """The stream is closed."""
-
-
-def _host(path: str, pause: float, parent: Connection) -> None:
-    asyncio.run(_serve(path, pause, parent))
-
-
-async def _serve(path: str, pause: float, parent: Connection) -> None:
-    """What engine/child.py does, with the pretender."""
-    model = Pretender(CALLERS, pause)
-    engine = BatchedEngine(lambda: model, CALLERS)
-    await engine.start()
-    server = await asyncio.start_unix_server(Host(engine).serve, path)
-    parent.send("ready")
-    delay, before, began = Delay(), time.thread_time(), time.monotonic()
-    await asyncio.to_thread(parent.recv)
-    busy = (time.thread_time() - before) / (time.monotonic() - began)
-    parent.send({"delay_ms": delay.stop(), "loop_busy": round(busy, 3), "steps": len(model.seconds)})
-    server.close()
-    await engine.close()
-
-
-def main() -> int:
-    """Measure, print, save; the number of bounds that were missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long the callers speak in each run")
-    seconds = parser.parse_args().seconds
-    alone = {callers: batch_alone(callers, 500) for callers in (1, 16, CALLERS, 256)}
-    for callers, figures in alone.items():
-        print(f"{callers:4} callers in one step: {figures['p50']:.2f} ms around the model's (p99 {figures['p99']:.2f})")
-    missed = _judge("around a step of 64", alone[CALLERS]["p50"], MUST_STEP)
-    idle = asyncio.run(quiet(seconds / 2))
-    print(f"\nThe event loop's delay, nothing to do: p99 {idle['all']['p99']:.1f} ms")
-    runs = {}
-    for pause in PAUSES:
-        thread, process = asyncio.run(in_thread(pause, seconds)), asyncio.run(in_process(pause, seconds))
-        runs[f"{pause * 1e3:.0f}"] = {"thread": thread, "process": process}
-        print(f"\n64 callers, a model of {pause * 1e3:.0f} ms: {thread['callers_a_step']} callers a step")
-        delays = (thread["delay_ms"], process["delay_ms"], process["child"]["delay_ms"])
-        for place, delay in zip(PLACES, delays, strict=True):
-            missed += _judge(place, delay["own"]["p99"], MUST_DELAY, f"(with others' work: {delay['all']['p99']:.1f})")
-    print(
-        f"\n{save('engine', {'around_a_step_ms': alone, 'idle_delay_ms': idle, 'callers': CALLERS, 'model_ms': runs})}"
-    )
+        curve = trials.run(device, told)
+        missed += _report(name, curve, document["models"][name])
+    print(f"\nresults/engine-{_slug(options.device, device)}.json" if kept else "\na part: not kept")
     return missed
 
 
-def _judge(what: str, milliseconds: float, bound: float, beside: str = "") -> int:
-    missed = milliseconds > bound
-    print(f"  {what:28} {milliseconds:6.2f} ms   must: {bound:.0f}{'   MISSED' if missed else ''}   {beside}")
-    return int(missed)
+def ask(kind: str) -> Figures:
+    """What is measured on. Raises Unavailable with a sentence."""
+    command = [sys.executable, "-m", "bench.step.machine", kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(done.stderr.strip())
+    machine: Figures = json.loads(done.stdout.splitlines()[-1])
+    return machine
+
+
+def checkpoint(name: str) -> Files:
+    """The files of the model."""
+    if name in WEIGHED:
+        from tests.gpu.full_size import kept
+
+        return find(str(kept(name)))
+    return find(str(TINY))
+
+
+class Trials:
+    """The measurements of one model on one device."""
+
+    def __init__(self, files: Files, device: str, plan: Plan, measure: Measure) -> None:
+        self._files = files
+        self._device = device
+        self._plan = plan
+        self._measure = measure
+        self._spent: set[str] = set()  # those who ran out of memory
+
+    def run(self, device: Device, told: Callable[[Curve], None]) -> Curve:
+        """All of them, from few callers to many; `told` after each."""
+        curve = Curve(costs(self._files, self._device), device)
+        for rows in tqdm(sorted(self._plan.rows), desc=Path(self._files.name).name, file=sys.stderr):
+            curve.points.append(Point(rows, self._try("offhook", rows), self._try("moshi", rows)))
+            told(curve)
+        for _ in tqdm(range(self._plan.searches), desc="the largest in real time", file=sys.stderr):
+            more = table.next_to_try(curve.points)
+            if more is None:
+                break
+            self._spent.clear()
+            curve.points.append(Point(more, self._try("offhook", more)))
+            curve.points.sort(key=lambda point: point.rows)
+            told(curve)
+        return curve
+
+    def _try(self, who: str, rows: int) -> Figures | None:
+        if who in self._spent:
+            return None
+        settle = self._plan.settle
+        if settle is None:
+            settle = round(CROWDED * self._files.settings()["context"])
+        limits = (self._plan.steps, self._plan.least, self._plan.seconds, settle)
+        figures = self._measure(Request(who, self._files.name, self._device, rows, *limits))
+        if "failed" in figures:
+            self._spent.add(who)
+            tqdm.write(f"{who} at {rows} callers: {figures['failed']}", file=sys.stderr)
+        return figures
+
+
+def costs(files: Files, device: str) -> Costs:
+    """What a step of this model reads and does there."""
+    return Costs.of(files.settings(), files.codec(), 2 if device == "cuda" else 4)
+
+
+def findings(curve: Curve, files: Files, *, judged: bool) -> Figures:
+    """The points and what follows from them, as they are kept."""
+    found: Figures = {"points": curve.document(), "largest_in_real_time": curve.largest}
+    if not judged:
+        return found
+    found["verdicts"] = [
+        {"what": one.what, one.kind: round(one.bound, 2), "measured": one.measured, "kept": one.kept}
+        for one in table.verdicts(curve)
+    ]
+    if curve.device.name != L40S.name:
+        found["l40s_estimate"] = _estimates(curve, files)
+    return found
+
+
+def _estimates(curve: Curve, files: Files) -> Figures:
+    guesses = [table.estimate(curve, rows) for rows in (table.KYUTAI, table.HOPED)]
+    size = row_bytes(files.settings(), files.codec(), 2)
+    return {
+        "is": "an estimate by the two rooflines: no L40S was measured; from the best guess to the worst",
+        "ms": {guess.rows: {"p50": guess.p50, "p99": guess.p99} for guess in guesses if guess is not None},
+        "callers_at_60_ms_p99": table.largest_estimate(curve, size, files.weights),
+    }
+
+
+def _report(name: str, curve: Curve, found: Figures) -> int:
+    print(f"\n{name}{table.render(curve)}")
+    largest = found["largest_in_real_time"]
+    print(f"\nthe largest number in real time (p99 below {table.FRAME:.0f} ms): {largest or 'none that was measured'}")
+    missed = 0
+    for one in table.verdicts(curve) if "verdicts" in found else ():
+        told = "out of memory" if one.measured is None else f"{one.measured:.1f} ms"
+        word = one.kind if one.kept else "MISSED" if one.kind == "must" else "goal missed"
+        print(f"  {one.what:48} {told:>13}   {one.kind}: {one.bound:6.1f}   {word}")
+        missed += one.kind == "must" and not one.kept
+    if "l40s_estimate" in found:
+        print(f"an L40S, {json.dumps(found['l40s_estimate'])}")
+    return missed
+
+
+def _is_judged(device: str, name: str) -> bool:
+    return (device, name) == ("cuda", JUDGED)
+
+
+def _plan(options: argparse.Namespace, name: str) -> Plan:
+    usual = PLANS[options.device][name]
+    rows = tuple(options.rows or usual.rows)
+    steps = options.steps or usual.steps
+    settle = usual.settle if options.settle is None else options.settle
+    return Plan(rows, steps, min(usual.least, steps), usual.seconds, 0 if options.rows else usual.searches, settle)
+
+
+def _slug(kind: str, device: Device) -> str:
+    return kind if kind == "cpu" else device.name.lower().replace(" ", "-")
+
+
+def _options(arguments: Sequence[str] | None) -> Any:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=PLANS, default="cpu")
+    parser.add_argument("--models", choices=PLANS["cuda"], nargs="+", help="instead of the usual ones")
+    parser.add_argument("--rows", type=int, nargs="+", help="numbers of callers")
+    parser.add_argument("--steps", type=int, help="steps measured at each, at most")
+    parser.add_argument("--settle", type=int, help="steps over which the rows begin before any is measured")
+    parser.add_argument("--keep", action="store_true", help="keep the figures of a part as well")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

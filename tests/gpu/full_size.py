@@ -1,6 +1,8 @@
 """Checkpoints of the true size with random weights: they say nonsense, at the true cost.
 
 python -m tests.gpu.full_size DIRECTORY --model stt-1b        (2.4 GB on disk, under a minute)
+
+What measures and tests with them keeps one of each in `.cache/`.
 """
 
 import argparse
@@ -36,6 +38,7 @@ MODELS: dict[str, dict[str, Any]] = {  # where they differ
     },
 }
 CODEBOOKS, BINS = 32, 2048
+CACHE = Path(__file__).parent.parent.parent / ".cache"
 SPREAD = 0.02  # of the weights
 
 
@@ -49,6 +52,15 @@ def lm_config(model: str) -> dict[str, Any]:
     past = {"causal": True, "layer_scale": None, "max_period": 100_000.0, "cross_attention": False}
     ends = {"existing_text_padding_id": 3, "extra_heads_num_heads": MODELS[model]["heads"], "extra_heads_dim": 6}
     return {**sizes, **kind, **depth, **unused, **codes, **past, **ends}
+
+
+def kept(model: str) -> Path:
+    """The checkpoint in `.cache/`, written if it is not there."""
+    directory, begun = CACHE / model, CACHE / f"{model}.part"
+    if not directory.is_dir():
+        shutil.rmtree(begun, ignore_errors=True)  # of somebody who was stopped
+        write(begun, model).rename(directory)
+    return directory
 
 
 def write(directory: Path, model: str = "stt-1b") -> Path:
