@@ -1,18 +1,21 @@
 """Figures for Prometheus: what an operator watches. They hold no words, ids or addresses.
 
 Each server has a registry of its own. Whoever sees something happen says it to `Metrics` by one short call; how the
-engine is, and how many sessions live, is asked when the figures are.
+engine is, and how many sessions live, is asked when the figures are. moshi-server's own figures (its metrics.rs) stand
+beside ours by its names, labels and buckets, so that its users' dashboards show this server too.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from engine.base import Engine, Load, Stats, Upkeep
+from engine.base import STEP_BOUNDS, Engine, Load, Stats, Upkeep
 from media.events import Quality
 from signaling.errors import wire_error
 
@@ -25,6 +28,14 @@ OPINIONS = (1.5, 2.0, 2.5, 3.0, 3.4, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4)
 # What a transport counts (`Transport.figures`), and the counters that it adds to.
 PACKETS = ("received", "expected", "lost", "repaired", "late", "reordered", "duplicate", "undecodable", "foreign")
 SECONDS = ("concealed_seconds", "silent_seconds", "dropped_seconds")
+
+CONNECTION_STEPS = (2, 25, 125, 250, 500, 750, 1_125, 1_500, 2_250, 3_000, 4_500)
+# The Python client would name a counter asr_connect_total, and call it so in its help.
+CONNECT = """\
+# HELP asr_connect Number of connections to the asr.
+# TYPE asr_connect counter
+asr_connect{{handler="all"}} {}
+"""
 
 
 class Metrics:
@@ -49,6 +60,10 @@ class Metrics:
             "refused": Counter("offhook_datagrams_refused", "Datagrams from who was no caller", registry=registry),
             "abandoned": Counter("offhook_closes_abandoned", "Closes that took too long", registry=registry),
         }
+        self._readers = Counter("offhook_listeners_let_go", "Listeners that read too slowly", registry=registry)
+        self._connections = 0
+        self._steps = _Connections()
+        registry.register(self._steps)
 
     def watch(self, engine: Engine, live: Callable[[], int]) -> None:
         """Tell also of this engine, and of the sessions that live."""
@@ -57,11 +72,20 @@ class Metrics:
 
     def text(self) -> bytes:
         """The figures as Prometheus reads them."""
-        return generate_latest(self._registry)
+        return generate_latest(self._registry) + CONNECT.format(self._connections).encode()
 
-    def ended(self, reason: str) -> None:
-        """A session is over."""
+    def connected(self) -> None:
+        """Somebody who may speak here wants a place, whether there is one or not."""
+        self._connections += 1
+
+    def ended(self, reason: str, heard: float = 0.0) -> None:
+        """A session is over, of which so many seconds were heard."""
         self._ended.labels(reason).inc()
+        self._steps.observe(round(heard / STEP))
+
+    def let_go(self) -> None:
+        """A listener read its session's events too slowly."""
+        self._readers.inc()
 
     def refused(self, error: BaseException) -> None:
         """A request, or a call that had no session yet, was answered with this error."""
@@ -119,6 +143,7 @@ class _EngineCollector(Collector):
         yield GaugeMetricFamily("offhook_engine_admitting", admitting, stats.admitting)
         yield from self._load(stats.load)
         yield from self._upkeep(stats.upkeep)
+        yield from self._moshi_server(stats)
 
     def _load(self, load: Load) -> Iterator[Metric]:
         steps = GaugeMetricFamily("offhook_engine_step_seconds", "The recent steps of the batch", labels=["quantile"])
@@ -132,6 +157,41 @@ class _EngineCollector(Collector):
         yield CounterMetricFamily("offhook_engine_refreshes", "Times that room was made", value=upkeep.refreshes)
         yield CounterMetricFamily("offhook_engine_stalls", "Times that no word came of speech", value=upkeep.stalls)
         yield CounterMetricFamily("offhook_engine_losses", "Times that figures were not finite", value=upkeep.losses)
+
+    def _moshi_server(self, stats: Stats) -> Iterator[Metric]:
+        about = "Number of open channels (users currently connected)."
+        channels = GaugeMetricFamily("asr_open_channels", about, labels=["handler"])
+        channels.add_metric(["all"], stats.live)
+        yield channels
+        buckets, seconds = _buckets(STEP_BOUNDS, stats.load.step_counts), stats.load.step_sum
+        yield HistogramMetricFamily(
+            "asr_model_step_duration", "ASR model step duration distribution.", buckets, sum_value=seconds
+        )
+
+
+class _Connections(Collector):
+    """How many steps of the engine each connection lasted. The Python client's own histogram would write the bounds
+    in another way than moshi-server ("25.0"), and dashboards select by them."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(CONNECTION_STEPS) + 1)
+        self._sum = 0
+
+    def observe(self, steps: int) -> None:
+        """A connection is over."""
+        self._counts[bisect_left(CONNECTION_STEPS, steps)] += 1
+        self._sum += steps
+
+    def collect(self) -> Iterator[Metric]:
+        about = "ASR model, distribution of number of steps for a connection."
+        buckets = _buckets(CONNECTION_STEPS, self._counts)
+        yield HistogramMetricFamily("asr_connection_num_steps", about, buckets, sum_value=self._sum)
+
+
+def _buckets(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Counts between the bounds, as Prometheus has them: each with all that is below it."""
+    names = [*(f"{bound:g}" for bound in bounds), "+Inf"]
+    return list(zip(names, accumulate(map(float, counts)), strict=True))
 
 
 def _histogram(registry: CollectorRegistry, name: str, help: str, buckets: tuple[float, ...]) -> Histogram:

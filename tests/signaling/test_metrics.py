@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine import load
 from engine.base import FRAME_SAMPLES, EngineConfig
 from engine.errors import Full
+from engine.events import Mark
 from media.events import Quality
 from media.stats import TrackStats
 from signaling.errors import BadMessage
@@ -113,6 +114,38 @@ async def test_the_engine_and_the_live_sessions_are_asked_when_the_figures_are()
     assert read(metrics, "offhook_engine_backlog_seconds") == 0
     upkeep = [read(metrics, f"offhook_engine_{name}_total") for name in ("refreshes", "stalls", "losses")]
     assert upkeep == [0, 0, 0]
+    await stream.close()
+    await engine.close()
+
+
+async def test_moshi_servers_figures_have_its_names_labels_and_buckets() -> None:
+    metrics, engine = Metrics(), load(EngineConfig("scripted", capacity=3))
+    metrics.watch(engine, lambda: 0)
+    await engine.start()
+    stream = await engine.open()
+    await stream.feed(np.zeros(3 * FRAME_SAMPLES, dtype=np.float32))
+    stream.mark(1)
+    while await anext(stream) != Mark(1):
+        pass
+    metrics.connected()
+    metrics.ended("bye", heard=2.0)
+    metrics.ended("bye", heard=0.1)
+    lines = metrics.text().decode().splitlines()
+    for figure in (
+        *("# HELP asr_connect Number of connections to the asr.", "# TYPE asr_connect counter"),
+        *('asr_connect{handler="all"} 1', "# TYPE asr_open_channels gauge", 'asr_open_channels{handler="all"} 1.0'),
+        *("# TYPE asr_model_step_duration histogram", "# TYPE asr_connection_num_steps histogram"),
+        *('asr_connection_num_steps_bucket{le="2"} 1.0', 'asr_connection_num_steps_bucket{le="25"} 2.0'),
+        *('asr_connection_num_steps_bucket{le="4500"} 2.0', 'asr_connection_num_steps_bucket{le="+Inf"} 2.0'),
+        *("asr_connection_num_steps_count 2.0", "asr_connection_num_steps_sum 26.0"),
+    ):
+        assert figure in lines
+    bounds = [line.partition('le="')[2].partition('"')[0] for line in lines if "asr_model_step_duration_bucket" in line]
+    assert bounds == ["0.02", "0.03", "0.04", "0.05", "0.06", "0.07", "0.08", "+Inf"]
+    steps, seconds = (read(metrics, f"asr_model_step_duration_{name}") for name in ("count", "sum"))
+    assert steps is not None
+    assert steps >= 3
+    assert seconds == engine.stats().load.step_sum
     await stream.close()
     await engine.close()
 
