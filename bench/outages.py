@@ -26,9 +26,9 @@ from engine.base import EngineConfig
 from engine.scripted import WORDS, say
 from media.impair import PRESETS, Impairment, Outage
 from offhook.call import Call, call
-from signaling.app import SWITCHBOARD, create_app
+from signaling.app import create_app
 from signaling.config import Config
-from signaling.http import Runner
+from signaling.http import SWITCHBOARD, Runner
 
 LIGHT = 6.0  # seconds of network before it goes dark
 AFTER = 5.0  # seconds of speech after the outage

@@ -17,9 +17,9 @@ from engine.process import ProcessEngine
 from media.impair import PRESETS
 from offhook import settings
 from offhook.reload import run_reloading
-from signaling.app import SWITCHBOARD, create_app
+from signaling.app import create_app
 from signaling.config import Config, ConfigError
-from signaling.http import Runner
+from signaling.http import SWITCHBOARD, Runner
 
 HELP = "run the server"
 DRAIN_MARGIN = 1.0  # seconds that the goodbyes may take beyond the time for the last words

@@ -7,11 +7,10 @@ from typing import Any
 from aiohttp import web
 
 from engine.base import Engine
-from signaling import http
-from signaling.auth import TOKEN, Auth, Origins
+from signaling import http, sessions, tokens
+from signaling.auth import Auth, Names, Origins
 from signaling.config import Config
-from signaling.errors import Unauthorized
-from signaling.http import AUTH, CONFIG, METRICS, ORIGINS
+from signaling.http import AUTH, CONFIG, METRICS, NAMES, ORIGINS, SWITCHBOARD
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.page import PageFile, page_files
 from signaling.switchboard import Switchboard
@@ -22,7 +21,6 @@ from signaling.transports.whip import WhipDoor
 
 log = logging.getLogger("offhook.app")
 
-SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 ENGINE = web.AppKey("engine", Engine)
 FRONT = web.AppKey("front", PageFile)
 
@@ -38,14 +36,17 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     figures.watch(engine, lambda: switchboard.live)
     peers = Peers(config, http.unix_time)
     app[CONFIG], app[ENGINE], app[SWITCHBOARD] = config, engine, switchboard
-    app[AUTH], app[ORIGINS] = Auth(config.keys), Origins(config.origins)
+    keys = config.api_keys()
+    app[AUTH], app[ORIGINS] = Auth(keys), Origins(config.origins)
+    app[NAMES] = Names(("*",) if keys or config.no_auth else config.origins)
     files = page_files()
     app[FRONT] = files["index.html"]
     app.router.add_get("/", home)
     app.router.add_get("/health", health)
     app.router.add_get("/ready", ready)
     app.router.add_get("/metrics", metrics)
-    app.router.add_post("/v1/tokens", tokens)
+    app.router.add_post(tokens.PATH, tokens.post)
+    app.router.add_get("/v1/sessions", sessions.get)
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
     listener = ListenerDoor(switchboard)
     app.router.add_get("/v1/sessions/{id}/events", listener.handle, allow_head=False)
@@ -105,11 +106,3 @@ async def ready(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """For Prometheus: figures without words, ids or addresses, and so for everyone, as `/health` is."""
     return web.Response(body=request.app[METRICS].text(), headers={"Content-Type": CONTENT_TYPE})
-
-
-async def tokens(request: web.Request) -> web.Response:
-    """A short-lived token for a browser, so that no key ever reaches one."""
-    if http.caller(request).key == TOKEN:
-        raise Unauthorized("A token makes no further tokens; send a key.")
-    token, expires = request.app[AUTH].issue_token(http.unix_time())
-    return web.json_response({"token": token, "expires_at": expires}, headers={"Cache-Control": "no-store"})

@@ -10,6 +10,7 @@
     ├── ForbiddenOrigin   a page of an origin that is not allowed                           (the caller's)
     ├── UnknownSession    no such session, or not with that token                           (the caller's)
     ├── TooMany           more offers or sessions than one address may have                 (the caller's)
+    │   └── AllInUse      a key or token has all the sessions that it may have at once      (the caller's)
     └── Draining          the server is about to end                                        (nobody's)
 
 The errors of the other two packages (engine/errors.py, media/errors.py) stand in the same table.
@@ -76,6 +77,10 @@ class UnknownSession(SignalingError):
 
 class TooMany(SignalingError):
     """One address asks for more than its share."""
+
+
+class AllInUse(TooMany):
+    """A key or a token has all the sessions that it may have at once: one of them has to end first."""
 
 
 class Draining(SignalingError):

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from media.descriptors import scarce
-from signaling.auth import Auth, Caller, Origins, credential
+from signaling.auth import Auth, Caller, Grant, Names, Origins, answerable, credential
 from signaling.config import Config
 from signaling.dialects.native import dumps
 from signaling.errors import (
@@ -24,6 +24,7 @@ from signaling.errors import (
     wire_error,
 )
 from signaling.metrics import Metrics
+from signaling.switchboard import Switchboard
 
 log = logging.getLogger("offhook.http")
 
@@ -39,6 +40,8 @@ NO_DESCRIPTOR = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnecti
 CONFIG = web.AppKey("config", Config)
 AUTH = web.AppKey("auth", Auth)
 ORIGINS = web.AppKey("origins", Origins)
+NAMES = web.AppKey("names", Names)
+SWITCHBOARD = web.AppKey("switchboard", Switchboard)
 METRICS = web.AppKey("metrics", Metrics)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -54,11 +57,36 @@ HEADERS = {
 
 def caller(request: web.Request) -> Caller:
     """Who asks, after the key or token was checked. Raises Unauthorized or ForbiddenOrigin."""
-    app = request.app
-    app[ORIGINS].check(request.headers.get("Origin"), request.host)
-    protocols = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    key = app[AUTH].check(credential(request.headers.get("Authorization", ""), protocols), unix_time())
-    return Caller(address=address(request), key=key)
+    app, headers = request.app, request.headers
+    app[NAMES].check(headers.get("Host", ""))
+    app[ORIGINS].check(headers.get("Origin"), request.host)
+    shown = credential(headers, request.query)
+    key, grant = app[AUTH].check(shown, unix_time(), app[SWITCHBOARD].has_begun)
+    if grant:
+        _check_grant(grant, request)
+    operator = key.operator and grant is None
+    return Caller(address(request), key.name, key.limit, operator, grant)
+
+
+def viewer(request: web.Request, session: str) -> Caller:
+    """Who asks to follow the session with this id, after it was checked that they may. Raises Unauthorized,
+    ForbiddenOrigin or UnknownSession."""
+    who = caller(request)
+    request.app[SWITCHBOARD].check_viewer(who, session)
+    return who
+
+
+def _check_grant(grant: Grant, request: web.Request) -> None:
+    """A token is good at one endpoint, and for one origin's pages where it says so."""
+    if not grant.covers(request.rel_url.raw_path):
+        raise Unauthorized(f"This token is for {grant.endpoint} only.")
+    if grant.origin and request.headers.get("Origin") != grant.origin:
+        raise ForbiddenOrigin(f"This token is for pages of {grant.origin} only.")
+
+
+def protocols(request: web.Request, *known: str) -> list[str]:
+    """The subprotocols that the answer to a WebSocket may name (`WebSocketResponse`'s `protocols`)."""
+    return answerable(request.headers, known)
 
 
 def unix_time() -> float:
@@ -165,7 +193,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",  # every page may ask, and reads in the answer that its origin is refused
     "Access-Control-Allow-Methods": "OPTIONS, GET, POST, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Last-Event-ID",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Kyutai-Api-Key, Last-Event-ID",
 }
 
 

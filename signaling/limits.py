@@ -1,6 +1,7 @@
-"""How often one address, or one session, may ask. Pure: it is told the time."""
+"""How often one address, or one session, may ask, and how much each has at once. Pure: it is told the time."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
 
 ASKERS_KEPT = 10_000
 
@@ -27,3 +28,25 @@ class RateLimit:
         if len(self._buckets) > ASKERS_KEPT:
             self._buckets.popitem(last=False)
         return 0.0 if granted else (1 - available) / rate
+
+
+class Shares:
+    """How many sessions each of those has who share the server: addresses, keys, tokens. Who has none is forgotten."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+
+    def of(self, holder: str) -> int:
+        """How many it has now."""
+        return self._held[holder]
+
+    def take(self, holders: Iterable[str]) -> None:
+        """Each of them has one more."""
+        self._held.update(holders)
+
+    def give_back(self, holders: Iterable[str]) -> None:
+        """Each of them has one less."""
+        for holder in holders:
+            self._held[holder] -= 1
+            if not self._held[holder]:
+                del self._held[holder]

@@ -102,6 +102,7 @@ class Session:
         self.token = ticket.token
         self.log = EventLog()
         self.state: State = "new"
+        self.words = 0  # told so far
         self._stream = stream
         self._limits = limits
         self._metrics = metrics
@@ -206,6 +207,7 @@ class Session:
             self._spoke = self._clock()
         match event:
             case Word(text, start):
+                self.words += 1
                 at = self._time.at(start)
                 latency = self._time.latency(at, self._clock())
                 self.log.append(Word(text, at), latency)

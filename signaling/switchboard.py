@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from engine.base import LIVE_BACKLOG, Engine, Stream
-from signaling.auth import Caller, same
+from signaling.auth import Caller, may_follow, same
 from signaling.config import Config, is_loopback
-from signaling.errors import Draining, TooMany, UnknownSession
+from signaling.errors import BUSY_RETRY_AFTER, AllInUse, Draining, TooMany, Unauthorized, UnknownSession
 from signaling.eventlog import EventLog
-from signaling.limits import RateLimit
+from signaling.limits import RateLimit, Shares
 from signaling.metrics import Metrics
 from signaling.session import Limits, Session, Ticket
 
@@ -29,6 +30,24 @@ class Terms:
     door: str
     idle: float | None = None
     backlog: float = LIVE_BACKLOG
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A session, and who has begun it when and where. `began`: by the event loop's clock."""
+
+    session: Session
+    caller: Caller
+    door: str
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is kept of a session that has ended, and nothing else: peers and decoders are heavy."""
+
+    log: EventLog
+    caller: Caller
 
 
 class Switchboard:
@@ -50,10 +69,14 @@ class Switchboard:
         self._offers = RateLimit(config.offers_per_minute)
         self._rejoins = RateLimit(REJOINS)
         self._per_address_limit = config.sessions_per_address
-        self._per_address: Counter[str] = Counter()
-        self._live: dict[str, Session] = {}
-        self._ended: OrderedDict[str, EventLog] = OrderedDict()
+        self._shares = Shares()
+        self._live: dict[str, Call] = {}
+        self._ended: OrderedDict[str, Past] = OrderedDict()
         self._tasks: set[asyncio.Task[str]] = set()
+
+    def age(self, call: Call) -> float:
+        """Seconds since it began."""
+        return self._clock() - call.began
 
     @property
     def live(self) -> int:
@@ -61,39 +84,53 @@ class Switchboard:
         return len(self._live)
 
     async def open(self, caller: Caller, terms: Terms, ticket: Ticket | None = None) -> Session:
-        """A new session with a place in the engine. Raises Draining, TooMany, engine.errors.Full or Unavailable."""
+        """A new session with a place in the engine. Raises Draining, TooMany, AllInUse, Unauthorized for a token that
+        is good only for what was begun with it, engine.errors.Full or Unavailable."""
         self._check_open()
-        limited = not caller.key and not is_loopback(caller.address)
-        if limited:
-            self._admit(caller.address)
-        self._per_address[caller.address] += 1  # before the first await, so that nobody slips in beside the limit
+        self._admit(caller)
+        self._shares.take(_shares(caller))  # before the first await, so that nobody slips in beside the limit
         try:
-            limits = self._limits if terms.idle is None else replace(self._limits, idle=terms.idle)
-            session = Session(ticket or Ticket.new(), await self._place(terms.backlog), limits, self.metrics)
+            stream = await self._place(terms.backlog)
+            session = Session(ticket or Ticket.new(), stream, self._limits_of(caller, terms), self.metrics)
         except BaseException:
-            self._leave(caller.address)
+            self._shares.give_back(_shares(caller))
             raise
-        self._live[session.id] = session
+        call = Call(session, caller, terms.door, self._clock())
+        self._live[session.id] = call
         task = asyncio.create_task(session.run())
         self._tasks.add(task)
-        task.add_done_callback(lambda task: self._gone(session, caller, task))
+        task.add_done_callback(lambda task: self._gone(call, task))
         log.info("opened session=%s door=%s live=%d", session.ref, terms.door, self.live)
         return session
+
+    def calls(self) -> list[Call]:
+        """Those that live, in the order in which they began."""
+        return list(self._live.values())
+
+    def has_begun(self, token: str) -> bool:
+        """Whether sessions live that the token with this id has begun."""
+        return self._shares.of(f"token {token}") > 0
+
+    def check_viewer(self, who: Caller, id: str) -> None:
+        """Whether `who` may follow the session with this id. Raises UnknownSession, whether it is none or another's."""
+        known = self._live.get(id) or self._ended.get(id)
+        if known is None or not may_follow(who, id, known.caller):
+            raise UnknownSession("There is no session with this id, it has ended, or it was begun with another key.")
 
     def transcript(self, id: str) -> EventLog:
         """The log of the session with this id, live or ended less than ENDED_KEPT ago. Raises UnknownSession."""
         if id in self._live:
-            return self._live[id].log
+            return self._live[id].session.log
         if id in self._ended:
-            return self._ended[id]
+            return self._ended[id].log
         raise UnknownSession("There is no session with this id, or it has ended.")
 
     def resume(self, id: str, token: str) -> Session:
         """The live session with this id, if `token` is its own. Raises UnknownSession."""
-        session = self._live.get(id)
-        if session is None or not same(session.token, token):
+        call = self._live.get(id)
+        if call is None or not same(call.session.token, token):
             raise UnknownSession("There is no live session with this id and token; begin a new one.")
-        return session
+        return call.session
 
     def admit_rejoin(self, session: Session) -> None:
         """A fresh peer for a session. Raises TooMany when they come faster than any network changes."""
@@ -105,7 +142,7 @@ class Switchboard:
         if not self.draining:
             log.info("draining live=%d", self.live)
         self.draining = True
-        await asyncio.gather(*(session.drain() for session in list(self._live.values())))
+        await asyncio.gather(*(call.session.drain() for call in self.calls()))
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -121,34 +158,65 @@ class Switchboard:
     def hang_up(self) -> None:
         """End every session now."""
         self.draining = True
-        for session in list(self._live.values()):
-            session.end("drain")
+        for call in self.calls():
+            call.session.end("drain")
 
     def _check_open(self) -> None:
         if self.draining:
             raise Draining("The server is about to end and takes no new calls.", retry_after=5)
 
-    def _leave(self, address: str) -> None:
-        self._per_address[address] -= 1
-        if not self._per_address[address]:
-            del self._per_address[address]
+    def _admit(self, caller: Caller) -> None:
+        """Raises TooMany, AllInUse or Unauthorized."""
+        if not caller.key and not is_loopback(caller.address):
+            self._admit_address(caller.address)
+        if caller.limit and self._shares.of(f"key {caller.key}") >= caller.limit:
+            _refuse_all_in_use("This key", caller.limit)
+        if (grant := caller.grant) is None:
+            return
+        if grant.lapsed:
+            raise Unauthorized("The token has expired: it begins no more sessions.")
+        if grant.sessions and self._shares.of(f"token {grant.id}") >= grant.sessions:
+            _refuse_all_in_use("This token", grant.sessions)
 
-    def _admit(self, address: str) -> None:
+    def _admit_address(self, address: str) -> None:
         if wait := self._offers.take(address, self._clock()):
             raise TooMany("Too many offers from this address.", retry_after=max(1, round(wait)))
-        if self._per_address_limit and self._per_address[address] >= self._per_address_limit:
+        if self._per_address_limit and self._shares.of(f"address {address}") >= self._per_address_limit:
             raise TooMany("Too many live sessions from this address.", retry_after=30)
 
-    def _gone(self, session: Session, caller: Caller, task: "asyncio.Task[str]") -> None:
-        self._tasks.discard(task)
-        del self._live[session.id]
-        self._leave(caller.address)
-        self._keep_ended(session)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("failed session=%s", session.ref, exc_info=error)
+    def _limits_of(self, caller: Caller, terms: Terms) -> Limits:
+        limits = self._limits if terms.idle is None else replace(self._limits, idle=terms.idle)
+        if caller.grant and caller.grant.longest:
+            limits = replace(limits, longest=min(limits.longest, caller.grant.longest))
+        return limits
 
-    def _keep_ended(self, session: Session) -> None:
-        self._ended[session.id] = session.log  # and nothing else: peers and decoders are heavy
+    def _gone(self, call: Call, task: "asyncio.Task[str]") -> None:
+        self._tasks.discard(task)
+        del self._live[call.session.id]
+        self._shares.give_back(_shares(call.caller))
+        self._keep_ended(call)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("failed session=%s", call.session.ref, exc_info=error)
+
+    def _keep_ended(self, call: Call) -> None:
+        id = call.session.id
+        self._ended[id] = Past(call.session.log, call.caller)
         if len(self._ended) > ENDED_AT_MOST:
             self._ended.popitem(last=False)
-        asyncio.get_running_loop().call_later(ENDED_KEPT, self._ended.pop, session.id, None)
+        asyncio.get_running_loop().call_later(ENDED_KEPT, self._ended.pop, id, None)
+
+
+def _shares(caller: Caller) -> list[str]:
+    """Whom a session of this caller's is counted to."""
+    shares = [f"address {caller.address}"]
+    if caller.key:
+        shares.append(f"key {caller.key}")
+    if caller.grant:
+        shares.append(f"token {caller.grant.id}")
+    return shares
+
+
+def _refuse_all_in_use(whose: str, limit: int) -> NoReturn:
+    raise AllInUse(
+        f"{whose} may have {limit} {'session' if limit == 1 else 'sessions'} at once.", retry_after=BUSY_RETRY_AFTER
+    )

@@ -18,7 +18,7 @@ from media.sdp import check_offer
 from signaling.auth import Caller
 from signaling.dialects.native import Native, dumps
 from signaling.errors import ENDINGS, INTERNAL, UnknownSession, retry_after, sentence, wire_error
-from signaling.http import caller, problem
+from signaling.http import caller, problem, protocols
 from signaling.negotiation import AddCandidate, Begin, Goodbye, Negotiation, Rejoin, Resume
 from signaling.session import Session, Ticket
 from signaling.switchboard import Switchboard, Terms
@@ -254,7 +254,9 @@ class SignalDoor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the caller, upgrade, and serve the socket until it is gone."""
         who = caller(request)
-        socket = web.WebSocketResponse(protocols=(PROTOCOL,), heartbeat=PING, max_msg_size=FRAME_LIMIT, compress=False)
+        socket = web.WebSocketResponse(
+            protocols=protocols(request, PROTOCOL), heartbeat=PING, max_msg_size=FRAME_LIMIT, compress=False
+        )
         if not socket.can_prepare(request).ok:
             return problem(
                 426,

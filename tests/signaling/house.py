@@ -17,9 +17,9 @@ from engine import load
 from engine.base import Engine, EngineConfig
 from engine.scripted import say
 from media.caller import Caller, Speech
-from signaling.app import SWITCHBOARD, create_app
+from signaling.app import create_app
 from signaling.config import Config
-from signaling.http import Runner
+from signaling.http import SWITCHBOARD, Runner
 from signaling.switchboard import Switchboard
 
 SOON = 5.0  # seconds within which whatever a test waits for must have happened

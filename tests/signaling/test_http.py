@@ -82,7 +82,7 @@ async def test_a_quick_header_is_not_cut_off_later(house: House, monkeypatch: py
 
 async def test_a_body_that_comes_too_slowly_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "BODY_PATIENCE", 0.2)
-    header = b"POST /whip HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: 5000\r\n\r\n"
+    header = b"POST /whip HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 5000\r\n\r\n"
     status, _, body = await raw(house, header + b"v=0\r\n")
     assert status == 408
     assert json.loads(body)["code"] == "request_timeout"

@@ -145,7 +145,7 @@ async def test_a_reader_that_does_not_read_is_let_go(house: House, monkeypatch: 
     _, headers, _ = await post(house, FFMPEG)
     session = headers["Location"].rpartition("/")[2]
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port, limit=1024)
-    writer.write(f"GET /whip/{session}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    writer.write(f"GET /whip/{session}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
     connections = house.connections
     for _ in range(800):
