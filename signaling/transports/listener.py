@@ -11,7 +11,7 @@ from media.errors import SlowReader
 from signaling.dialects.native import Native
 from signaling.errors import BadMessage, TooMany
 from signaling.eventlog import EventLog
-from signaling.http import caller
+from signaling.http import viewer
 from signaling.switchboard import Switchboard
 
 KEEP_ALIVE = 15.0  # seconds between comments when nothing is said, so that proxies keep the connection
@@ -29,8 +29,8 @@ class ListenerDoor:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The transcript so far, then events as they come, until the session ends. Raises UnknownSession or TooMany."""
-        caller(request)
         session = request.match_info["id"]
+        viewer(request, session)
         transcript = self._switchboard.transcript(session)
         with self._counted(session):
             return await listen(request, transcript)
