@@ -10,6 +10,7 @@ from engine.base import Engine
 from signaling import http, sessions, tokens
 from signaling.auth import Auth, Names, Origins
 from signaling.config import Config
+from signaling.dialects.moshi import Moshi
 from signaling.http import AUTH, CONFIG, METRICS, NAMES, ORIGINS, SWITCHBOARD
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.page import PageFile, page_files
@@ -17,6 +18,7 @@ from signaling.switchboard import Switchboard
 from signaling.transports.listener import ListenerDoor
 from signaling.transports.peer import Peers
 from signaling.transports.webrtc import SignalDoor
+from signaling.transports.websocket import Door, SocketDoor
 from signaling.transports.whip import WhipDoor
 
 log = logging.getLogger("offhook.app")
@@ -48,6 +50,8 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app.router.add_post(tokens.PATH, tokens.post)
     app.router.add_get("/v1/sessions", sessions.get)
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
+    for door in socket_doors(config):
+        app.router.add_get(door.path, SocketDoor(switchboard, door).handle)
     listener = ListenerDoor(switchboard)
     app.router.add_get("/v1/sessions/{id}/events", listener.handle, allow_head=False)
     app.router.add_get("/whip/{id}/events", listener.handle, allow_head=False)
@@ -56,6 +60,11 @@ def create_app(config: Config, engine: Engine) -> web.Application:
         app.router.add_get(f"/{name}", file.handle)
     app.on_shutdown.append(drain)
     return app
+
+
+def socket_doors(config: Config) -> tuple[Door, ...]:
+    """The wire languages that have a socket of their own."""
+    return (Door("/api/asr-streaming", "moshi", lambda _: Moshi(config.opus_decoder), idle=120.0),)
 
 
 async def drain(app: web.Application) -> None:

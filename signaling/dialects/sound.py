@@ -1,12 +1,16 @@
-"""What the bytes of a message are as audio: float32 or 16-bit samples, or an array that was decoded already.
+"""What the bytes of a message are as audio: float32 or 16-bit samples, Ogg Opus, or an array that was decoded already.
 
 Samples that no recognizer should hear are refused with a sentence that says what to do: a NaN would live on in a
 model's memory, and integers that are taken for floats are noise at full scale.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from engine.base import PCM, SAMPLE_RATE, pcm_from_s16
+from media.ogg import OggOpus
+from media.voice import OpusDecoder
 from signaling.commands import Audio
 from signaling.errors import BadAudio
 
@@ -19,10 +23,13 @@ class Sound:
     """The audio of one connection, which begins with its first sample. Made for each connection.
 
     Every method takes one message and gives the audio in it: nothing for an empty message. Each raises BadAudio.
+    `samples`: how many there were so far. `decoder`: what decodes Opus.
     """
 
-    def __init__(self) -> None:
-        self._samples = 0
+    def __init__(self, decoder: OpusDecoder = "auto") -> None:
+        self.samples = 0
+        self._decoder = decoder
+        self._ogg: OggOpus | None = None
 
     def float32(self, data: bytes) -> list[Audio]:
         """Little-endian float32 samples."""
@@ -35,6 +42,13 @@ class Sound:
         if len(data) % 2:
             raise BadAudio(f"16-bit audio has an even number of bytes, and this message has {len(data)}.")
         return self._next(pcm_from_s16(data))
+
+    def opus(self, data: bytes) -> Iterator[Audio]:
+        """Pages of Ogg Opus, in pieces of any length. The audio is decoded as it is asked for: a few bytes may hold
+        hours of silence. Raises media.errors.BadMedia."""
+        self._ogg = self._ogg or OggOpus(SAMPLE_RATE, self._decoder)
+        for pcm in self._ogg.feed(data):
+            yield from self.floats(pcm)
 
     def floats(self, pcm: PCM, remedy: str = AS_FLOATS) -> list[Audio]:
         """Samples that were decoded already; slightly beyond [-1, 1] they are clipped. `remedy`: what the sender of
@@ -49,5 +63,5 @@ class Sound:
     def _next(self, pcm: PCM) -> list[Audio]:
         if not pcm.size:
             return []
-        start, self._samples = self._samples / SAMPLE_RATE, self._samples + len(pcm)
+        start, self.samples = self.samples / SAMPLE_RATE, self.samples + len(pcm)
         return [Audio(pcm, start)]
