@@ -50,6 +50,7 @@ SHELLS = {
     "signaling/http.py",
     "signaling/session.py",
     "signaling/switchboard.py",
+    "signaling/transports/websocket.py",
 }
 CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "now", "utcnow", "today"}
 
