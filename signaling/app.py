@@ -13,6 +13,7 @@ from signaling.config import Config
 from signaling.dialects.moshi import Moshi
 from signaling.http import AUTH, CONFIG, METRICS, NAMES, ORIGINS, SWITCHBOARD
 from signaling.metrics import CONTENT_TYPE, Metrics
+from signaling.modules import BuildInfo, modules_info
 from signaling.page import PageFile, page_files
 from signaling.switchboard import Switchboard
 from signaling.transports.listener import ListenerDoor
@@ -25,6 +26,7 @@ log = logging.getLogger("offhook.app")
 
 ENGINE = web.AppKey("engine", Engine)
 FRONT = web.AppKey("front", PageFile)
+BUILD = web.AppKey("build", BuildInfo)
 
 LOAD = ("step_p50", "step_p99", "fill", "backlog")  # what health tells of it; the counts are for Prometheus
 
@@ -43,10 +45,13 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app[NAMES] = Names(("*",) if keys or config.no_auth else config.origins)
     files = page_files()
     app[FRONT] = files["index.html"]
+    app[BUILD] = BuildInfo.read()
     app.router.add_get("/", home)
     app.router.add_get("/health", health)
     app.router.add_get("/ready", ready)
     app.router.add_get("/metrics", metrics)
+    app.router.add_get("/api/build_info", build_info)
+    app.router.add_get("/api/modules_info", modules)
     app.router.add_post(tokens.PATH, tokens.post)
     app.router.add_get("/v1/sessions", sessions.get)
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
@@ -115,3 +120,14 @@ async def ready(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """For Prometheus: figures without words, ids or addresses, and so for everyone, as `/health` is."""
     return web.Response(body=request.app[METRICS].text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def build_info(request: web.Request) -> web.Response:
+    """What runs, in moshi-server's fields. Its clients ask it whether the server is alive."""
+    return web.json_response(request.app[BUILD].fields())
+
+
+async def modules(request: web.Request) -> web.Response:
+    """The places, as moshi-server tells of them; open to everyone, as `/health` is."""
+    stats, draining = request.app[ENGINE].stats(), request.app[SWITCHBOARD].draining
+    return web.json_response(modules_info(request.app[CONFIG], stats, draining=draining))
