@@ -10,8 +10,8 @@ checkpoint of the tests; `stt-1b` and `stt-2.6b` are random weights of the true 
 5.6 GB): they say nonsense, a word in every frame, at the true cost. On a GPU the language model is in bfloat16, as the
 engine has it there; on a processor everything is in float32, and the figures are of a processor.
 
-Every row is active in every step. Each measurement is a process of its own, and the next larger one is not tried where
-one ran out of memory; after the table a few more numbers of callers are tried, for the largest in real time. The
+Every row is active in every step. Each measurement is a process of its own, and a larger one is not tried where one ran
+out of memory or broke off; after the table a few more numbers of callers are tried, for the largest in real time. The
 figures go to results/engine-DEVICE.json; `make bench-engine` and `make gpu` draw them.
 """
 
@@ -65,7 +65,7 @@ USUAL = {"cuda": ("stt-1b",), "cpu": ("tiny", "stt-1b")}
 
 
 def main(arguments: Sequence[str] | None = None, measure: Measure = apart) -> int:
-    """Measure, print, save; the number of bounds that were missed, or a sentence where nothing can be measured."""
+    """Measure, print, save; how many bounds were missed and measurements broke off, or 1 where there is no device."""
     options = _options(arguments)
     try:
         machine = ask(options.device)
@@ -97,7 +97,7 @@ def ask(kind: str) -> Figures:
     command = [sys.executable, "-m", "bench.step.machine", kind]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unavailable(done.stderr.strip())
+        raise Unavailable(done.stderr.strip().splitlines()[-1])
     machine: Figures = json.loads(done.stdout.splitlines()[-1])
     return machine
 
@@ -119,7 +119,7 @@ class Trials:
         self._device = device
         self._plan = plan
         self._measure = measure
-        self._spent: set[str] = set()  # those who ran out of memory
+        self._spent: set[str] = set()  # those who ran out of memory, or broke off
 
     def run(self, device: Device, told: Callable[[Curve], None]) -> Curve:
         """All of them, from few callers to many; `told` after each."""
@@ -145,9 +145,9 @@ class Trials:
             settle = round(CROWDED * self._files.settings()["context"])
         limits = (self._plan.steps, self._plan.least, self._plan.seconds, settle)
         figures = self._measure(Request(who, self._files.name, self._device, rows, *limits))
-        if "failed" in figures:
+        if why := figures.get("no_memory") or figures.get("broken"):
             self._spent.add(who)
-            tqdm.write(f"{who} at {rows} callers: {figures['failed']}", file=sys.stderr)
+            tqdm.write(f"{who} at {rows} callers: {why}", file=sys.stderr)
         return figures
 
 
@@ -184,9 +184,9 @@ def _report(name: str, curve: Curve, found: Figures) -> int:
     print(f"\n{name}{table.render(curve)}")
     largest = found["largest_in_real_time"]
     print(f"\nthe largest number in real time (p99 below {table.FRAME:.0f} ms): {largest or 'none that was measured'}")
-    missed = 0
+    missed = sum("broken" in (figures or {}) for point in curve.points for figures in (point.offhook, point.moshi))
     for one in table.verdicts(curve) if "verdicts" in found else ():
-        told = "out of memory" if one.measured is None else f"{one.measured:.1f} ms"
+        told = "in vain" if one.measured is None else f"{one.measured:.1f} ms"
         word = one.kind if one.kept else "MISSED" if one.kind == "must" else "goal missed"
         print(f"  {one.what:48} {told:>13}   {one.kind}: {one.bound:6.1f}   {word}")
         missed += one.kind == "must" and not one.kept

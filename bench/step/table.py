@@ -41,7 +41,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A bound, in milliseconds, and what was measured; None: it was tried and there was no memory."""
+    """A bound, in milliseconds, and what was measured; None: it was tried in vain."""
 
     what: str
     kind: str  # must, or goal
@@ -191,6 +191,8 @@ def _line(point: Point, bound: float) -> str:
 def _side(figures: Figures | None, bound: float) -> str:
     if figures is None:
         return "not measured"
-    if "failed" in figures:
+    if "no_memory" in figures:
         return "does not fit"
+    if "broken" in figures:
+        return "broke off"
     return f"{figures['p50']:6.1f} {figures['p99']:6.1f} {figures['p50'] / bound:14.1f} {figures['memory_gb']:6.1f}"

@@ -13,6 +13,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,7 +30,8 @@ from engine.checkpoint import find
 from engine.errors import Unavailable
 from engine.moshi import load_model, load_networks
 
-WARM_UP = 20  # steps of moshi's loop at most: it compiles, and records its graphs
+WARM_UP = 20  # steps of moshi's loop at most
+RECORDED = 3  # ... and at least: in the first it compiles, in the second it records its graphs
 LEVEL = 0.05  # of the noise that the rows hear
 NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory")  # what PyTorch and CUDA's libraries say
 
@@ -58,20 +60,23 @@ Measure = Callable[[Request], Figures]
 
 
 def apart(request: Request) -> Figures:
-    """`measured`, in a process of its own. A processor is measured with the GPU out of sight."""
+    """`measured`, in a process of its own. A processor is measured with the GPU out of sight.
+
+    Beside what `measured` tells: `broken`, when the process ended otherwise; the reason is on standard error.
+    """
     command = [sys.executable, "-m", "bench.step.trial", json.dumps(asdict(request))]
     hidden = {"CUDA_VISIBLE_DEVICES": ""} if request.device == "cpu" else {}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **hidden}, check=False)
-    if done.returncode == -9:
-        return {"failed": "killed by the system, which is what it does when memory runs out"}
+    if done.returncode == -signal.SIGKILL:
+        return {"no_memory": "killed by the system, which is what it does when memory runs out"}
     if done.returncode:
-        raise RuntimeError(f"the measurement of {request.who} at {request.rows} callers ended with {done.returncode}")
+        return {"broken": f"the measurement ended with {done.returncode}"}
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
 def measured(request: Request) -> Figures:
-    """Milliseconds of a step (p50, p99, worst), how many there were, gigabytes; or `failed`, for want of memory."""
+    """Milliseconds of a step (p50, p99, worst), how many there were, gigabytes, pieces compiled; or `no_memory`."""
     import torch
 
     if request.device == "cpu":
@@ -85,13 +90,14 @@ def measured(request: Request) -> Figures:
                 "p99": round(float(np.quantile(times, 0.99)) * 1e3, 3),
                 "worst": round(max(times) * 1e3, 3),
                 "memory_gb": round(memory(request.device) / 1e9, 2),
+                "compiled": torch._dynamo.utils.counters["frames"]["ok"],
             }
     except (Unavailable, MemoryError) as error:
-        return {"failed": str(error) or "out of memory"}
+        return {"no_memory": str(error) or "out of memory"}
     except RuntimeError as error:
         if not any(words in str(error) for words in NO_MEMORY):
             raise
-        return {"failed": "out of memory"}
+        return {"no_memory": "out of memory"}
     return figures
 
 
@@ -115,6 +121,7 @@ def theirs(request: Request) -> Iterator[Step]:
     from moshi.models.lm import LMGen
     from moshi.utils.compile import no_compile
 
+    torch._dynamo.config.suppress_errors = True
     dtype = torch.bfloat16 if request.device == "cuda" else torch.float32
     mimi, lm, _ = load_networks(find(request.model), request.device, dtype)
     generator = LMGen(lm, use_sampling=False, temp=0.0, temp_text=0.0, support_out_of_sync=True)
@@ -133,13 +140,13 @@ def theirs(request: Request) -> Iterator[Step]:
     with ExitStack() as streaming, torch.no_grad(), nullcontext() if compiles(request.device) else no_compile():
         streaming.enter_context(mimi.streaming(request.rows))
         streaming.enter_context(generator.streaming(request.rows))
-        for _ in range(min(WARM_UP, request.settle)):
+        for _ in range(max(RECORDED, min(WARM_UP, request.settle))):
             step()
         yield step
 
 
 def compiles(device: str) -> bool:
-    """Whether moshi's pieces can be compiled: on a GPU, with Triton and a C compiler."""
+    """Whether to compile moshi's pieces: on a GPU, with Triton and a C compiler. What cannot be, runs as it is."""
     return device == "cuda" and find_spec("triton") is not None and any(map(shutil.which, ("gcc", "cc", "clang")))
 
 

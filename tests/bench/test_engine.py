@@ -42,8 +42,8 @@ def test_a_small_run_on_a_processor_measures_both(results: Path) -> None:
     assert kept["attains"]["source"].startswith("measured")
 
 
-def test_a_part_is_not_kept(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert engine.main(SMALL, measure=lambda request: dict(PLAIN)) == 0
+def test_a_part_is_not_kept(results: Path, h200: "H200s", capsys: pytest.CaptureFixture[str]) -> None:
+    assert engine.main(["--device", "cuda", *SMALL], measure=lambda request: dict(PLAIN)) == 0
     assert not list(results.iterdir())
     assert "not kept" in capsys.readouterr().out
 
@@ -54,9 +54,9 @@ def test_a_measurement_is_a_process_of_its_own() -> None:
     assert told["memory_gb"] > 0
 
 
-def test_a_measurement_that_breaks_is_no_figure() -> None:
-    with pytest.raises(RuntimeError, match="nobody at 2 callers"):
-        apart(request_of("nobody"))
+def test_a_measurement_that_breaks_off_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    assert apart(request_of("nobody")) == {"broken": "the measurement ended with 1"}
+    assert "KeyError: 'nobody'" in capfd.readouterr().err
 
 
 def test_want_of_memory_is_told_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_want_of_memory_is_told_and_not_raised(monkeypatch: pytest.MonkeyPatch) 
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 100 GiB")
 
     monkeypatch.setattr("bench.step.trial.load_model", full)
-    assert measured(request_of("offhook")) == {"failed": "out of memory"}
+    assert measured(request_of("offhook")) == {"no_memory": "out of memory"}
 
 
 def test_other_faults_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ class H200s:
     def measure(self, request: Request) -> Figures:
         self.asked.append(request)
         if request.rows > (1100 if request.who == "offhook" else 600):
-            return {"failed": "out of memory"}
+            return {"no_memory": "out of memory"}
         ms = (2 + 0.06 * request.rows) * (1 if request.who == "offhook" else 2.5)
         return {"steps": 500, "p50": ms, "p99": 1.1 * ms, "worst": 2 * ms, "memory_gb": 0.1 * request.rows}
 
@@ -135,7 +135,7 @@ def test_who_ran_out_of_memory_is_not_tried_with_more(results: Path, h200: H200s
     engine.main(["--device", "cuda"], measure=h200.measure)
     assert max(request.rows for request in h200.asked if request.who == "moshi") == 1024
     points = json.loads((results / "engine-nvidia-h200.json").read_text())["models"]["stt-1b"]["points"]
-    assert next(point for point in points if point["rows"] == 1024)["moshi"] == {"failed": "out of memory"}
+    assert next(point for point in points if point["rows"] == 1024)["moshi"] == {"no_memory": "out of memory"}
 
 
 def test_rows_settle_until_contexts_are_renewed(results: Path, h200: H200s) -> None:
@@ -154,6 +154,16 @@ def test_a_run_that_breaks_keeps_what_it_has(results: Path, h200: H200s) -> None
         engine.main(["--device", "cuda"], measure=breaks)
     kept = json.loads((results / "engine-nvidia-h200.json").read_text())
     assert [point["rows"] for point in kept["models"]["stt-1b"]["points"]] == [1, 8]
+
+
+def test_a_measurement_that_breaks_off_is_counted_and_ends_its_row_alone(results: Path, h200: H200s) -> None:
+    def breaks(request: Request) -> Figures:
+        return {"broken": "..."} if (request.who, request.rows) == ("moshi", 8) else h200.measure(request)
+
+    assert engine.main(["--device", "cuda"], measure=breaks) == 1
+    points = json.loads((results / "engine-nvidia-h200.json").read_text())["models"]["stt-1b"]["points"]
+    assert [point["rows"] for point in points if "moshi" in point] == [1, 8]
+    assert [point["rows"] for point in points if "p50" in point["offhook"]][-1] == 1024
 
 
 def test_a_missed_must_is_counted(results: Path, h200: H200s) -> None:

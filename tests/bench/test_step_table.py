@@ -5,7 +5,7 @@ from bench.step.table import Curve, Figures, Point, Verdict, estimate, largest_e
 from tests.gpu.full_size import lm_config
 
 COSTS = Costs.of(lm_config("stt-1b"), None, 2)
-FULL: Figures = {"failed": "out of memory"}
+FULL: Figures = {"no_memory": "out of memory"}
 
 
 def took(ms: float, p99: float | None = None) -> Figures:
