@@ -11,19 +11,18 @@ vad_end at the end of an utterance and a ping for every 10 s of its audio.
 A token begins with the space before it, as kyutai_modal's README shows: its clients join tokens with nothing between.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, cast, get_args
 
 from engine.base import SAMPLE_RATE
 from engine.events import Pause, Word
-from media.ogg import MAGIC, OggOpus
+from media.ogg import MAGIC
 from media.voice import OpusDecoder
 from signaling.commands import Audio, Command, Finish, Say
 from signaling.dialects.base import Message
 from signaling.dialects.native import dumps
 from signaling.dialects.sound import Sound
-from signaling.errors import BadAudio, BadMessage
+from signaling.errors import ENDINGS, BadAudio, BadMessage
 from signaling.events import Ended, Entry
 
 Format = Literal["f32", "s16"]
@@ -43,13 +42,12 @@ class Token:
     def __init__(self, format: Format = "f32", vad: bool = False, opus: OpusDecoder = "auto") -> None:
         self._format = format
         self._vad = vad
-        self._opus = opus
-        self._sound = Sound()
-        self._ogg: OggOpus | None = None
-        self._begun = False
+        self._sound = Sound(opus)
+        self._hear: Callable[[bytes], Iterable[Audio]] | None = None  # once the first bytes have come
         self._pinged = 0.0  # seconds of audio at the last ping
         self._ending = False  # the client has said that no more audio comes
         self._held: str | None = None  # the newest word after that: the last one is told as such
+        self._refused = False  # it has been told what is wrong
 
     @classmethod
     def asked(cls, query: Mapping[str, str], format: Format = "f32", opus: OpusDecoder = "auto") -> "Token":
@@ -81,25 +79,21 @@ class Token:
         match entry.event:
             case Word(text):
                 return self._word(text)
+            case Ended(reason):
+                return self._ended(reason)
             case Pause() if self._vad:
                 return [dumps({"type": "vad_end"})]
-            case Ended("finished") if self._ending:
-                return self._complete()
         return []
 
     def error(self, code: str, text: str) -> Sequence[Message]:
+        self._refused = True
         return [dumps({"error": text} if self._format == "s16" else {"type": "error", "message": text})]
 
-    def _heard(self, data: bytes) -> Iterator[Audio]:
-        if data and not self._begun:
-            self._begun = True
-            self._ogg = OggOpus(SAMPLE_RATE, self._opus) if data.startswith(MAGIC) else None
-        if self._ogg is not None:
-            yield from chain.from_iterable(map(self._sound.floats, self._ogg.feed(data)))
-        elif self._format == "f32":
-            yield from self._sound.float32(data)
-        else:
-            yield from self._sixteen_bit(data)
+    def _heard(self, data: bytes) -> Iterable[Audio]:
+        if data and self._hear is None:
+            samples = self._sound.float32 if self._format == "f32" else self._sixteen_bit
+            self._hear = self._sound.opus if data.startswith(MAGIC) else samples
+        return self._hear(data) if self._hear else []
 
     def _sixteen_bit(self, data: bytes) -> list[Audio]:
         try:
@@ -121,11 +115,16 @@ class Token:
         held, self._held = self._held, text
         return [] if held is None else [_said(held, final=False)]
 
-    def _complete(self) -> Sequence[Message]:
-        complete = dumps({"status": "complete"})
-        if self._format == "f32":
-            return [_said("", final=True), complete]  # every word has been a token, and clients add up the texts
-        return [complete] if self._held is None else [_said(self._held, final=True), complete]
+    def _ended(self, reason: str) -> Sequence[Message]:
+        whole = self._ending and reason == "finished"
+        told = [] if self._held is None else [_said(self._held, final=whole)]
+        if whole and self._format == "f32":
+            told.append(_said("", final=True))  # every word has been a token, and clients add up the texts
+        if whole:
+            told.append(dumps({"status": "complete"}))
+        elif reason in ENDINGS and not self._refused:
+            told += self.error(reason, f"{ENDINGS[reason].title}.")
+        return told
 
 
 def _said(text: str, *, final: bool) -> Message:

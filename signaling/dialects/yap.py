@@ -16,7 +16,7 @@ from signaling.commands import Audio, Command, Finish, Say
 from signaling.dialects.base import Message
 from signaling.dialects.native import dumps, loads
 from signaling.dialects.sound import Sound
-from signaling.errors import WIRE, BadMessage, OutOfOrder
+from signaling.errors import ENDINGS, WIRE, BadMessage, OutOfOrder
 from signaling.events import Ended, Entry
 
 SAID_ALL = ("finished", "idle", "no_speech", "max_session", "drain")  # endings before which the last words are told
@@ -33,6 +33,7 @@ class Yap:
         self._sound = Sound()
         self._begun = False
         self._ending = False  # the client has said that no more audio comes
+        self._refused = False  # it has been told what is wrong
         self._text = Text()
 
     def ready(self, session: str) -> Sequence[Message]:
@@ -63,11 +64,12 @@ class Yap:
                 return [dumps({"type": "Word", "word": text}), self._partial()]
             case Partial(text):
                 return [self._partial()] if self._text.expect(text) else []
-            case Ended(reason) if reason in SAID_ALL and self._begun:
-                return [dumps({"type": "Final", "text": self._text.settled})]
+            case Ended(reason):
+                return self._ended(reason)
         return []
 
     def error(self, code: str, text: str) -> Sequence[Message]:
+        self._refused = True
         return [dumps({"type": "Error", "message": str(Full()) if code == BUSY else text})]
 
     def _heard(self, audio: object) -> Sequence[Audio]:
@@ -78,6 +80,13 @@ class Yap:
         except ValueError:
             raise BadMessage("Audio.audio is not base64.") from None
         return self._sound.s16(data)
+
+    def _ended(self, reason: str) -> Sequence[Message]:
+        if reason in SAID_ALL and self._begun:
+            return [dumps({"type": "Final", "text": self._text.settled})]
+        if reason in ENDINGS and not self._refused:
+            return self.error(reason, f"{ENDINGS[reason].title}.")
+        return []
 
     def _partial(self) -> Message:
         return dumps({"type": "Partial", "text": str(self._text)})

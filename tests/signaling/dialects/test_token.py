@@ -16,9 +16,11 @@ CONVERSATIONS = [
     ("token_f32", Token()),
     ("token_vad", Token(vad=True)),
     ("token_f32_refused", Token()),
+    ("token_failed", Token()),
     ("token_s16", Token("s16")),
     ("token_s16_silent", Token("s16")),
     ("token_s16_refused", Token("s16")),
+    ("token_s16_failed", Token("s16")),
 ]
 
 
@@ -91,6 +93,3 @@ def test_another_format_is_refused() -> None:
 @pytest.mark.parametrize("format", ["f32", "s16"])
 def test_an_end_that_nobody_asked_for_completes_nothing(format: Format) -> None:
     assert Token(format).encode(Entry(1, Ended("idle"))) == []
-    dialect = Token(format)
-    list(dialect.decode(b"EOS"))
-    assert dialect.encode(Entry(1, Ended("engine_down"))) == []

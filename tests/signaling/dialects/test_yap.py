@@ -14,7 +14,7 @@ from signaling.events import Ended, Entry
 from tests.signaling.dialects.conversation import golden, play
 
 
-@pytest.mark.parametrize("name", ["yap", "yap_silent", "yap_refused"])
+@pytest.mark.parametrize("name", ["yap", "yap_silent", "yap_refused", "yap_failed"])
 def test_a_conversation_goes_as_written(name: str) -> None:
     assert play(golden(name), Yap()) == golden(name)
 
@@ -23,8 +23,8 @@ def test_a_full_house_is_told_in_the_words_that_clients_look_for() -> None:
     assert Yap().error("busy", "All lines are busy.") == ['{"type":"Error","message":"no free channels"}']
 
 
-@pytest.mark.parametrize("reason", ["bye", "lost", "engine_down", "slow_reader", "internal", "bad_message"])
-def test_an_end_without_the_last_words_is_not_final(reason: str) -> None:
+@pytest.mark.parametrize("reason", ["bye", "lost"])
+def test_who_has_left_is_told_nothing(reason: str) -> None:
     dialect = Yap()
     dialect.decode('{"type":"StartSTT"}')
     assert dialect.encode(Entry(1, Ended(reason))) == []
