@@ -25,6 +25,11 @@ class CallerTime:
         self._spoken: tuple[float, float] | None = None  # a caller's second, and the moment it was spoken
 
     @property
+    def fed(self) -> float:
+        """Seconds of audio that the engine was fed."""
+        return self._end_fed
+
+    @property
     def end(self) -> float:
         """Seconds of the caller's audio up to the end of what was fed last."""
         return self._end_fed + self._skipped[-1]

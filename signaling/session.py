@@ -189,7 +189,7 @@ class Session:
         if self.state != "ended":
             log.info("ending session=%s reason=%s events=%d", self.ref, reason, self.log.seq)
             self._turn("end")
-            self._metrics.ended(reason)
+            self._metrics.ended(reason, self._time.fed)
             self.log.append(Ended(reason))
             self.log.end()
             if not self.ended.done():  # cancelled: the loop that it lived on is ending

@@ -88,6 +88,7 @@ class Switchboard:
         is good only for what was begun with it, engine.errors.Full or Unavailable."""
         self._check_open()
         self._admit(caller)
+        self.metrics.connected()
         self._shares.take(_shares(caller))  # before the first await, so that nobody slips in beside the limit
         try:
             stream = await self._place(terms.backlog)

@@ -91,6 +91,10 @@ async def test_the_figures_tell_what_became_of_calls_and_of_who_was_refused(open
     assert house.figure("offhook_sessions_ended_total", reason="bye") == 1
     assert house.figure("offhook_word_latency_seconds_count") == len(voice.words)
     assert house.figure("offhook_packets_total", kind="received") > 10
+    assert 'asr_connect{handler="all"} 2\n' in house.switchboard.metrics.text().decode()
+    assert house.figure("asr_open_channels", handler="all") == 0
+    assert house.figure("asr_connection_num_steps_count") == 1
+    assert 5 < house.figure("asr_connection_num_steps_sum") < 100
 
 
 async def test_a_callers_line_is_told_and_counted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ def test_a_hole_moves_what_comes_after_it_and_nothing_before() -> None:
     assert time.at(0.9) == pytest.approx(0.9)
     assert time.at(1.5) == pytest.approx(3.5)
     assert time.at(2.5) == pytest.approx(5.0)
-    assert time.end == pytest.approx(5.5)
+    assert (time.end, time.fed) == pytest.approx((5.5, 3.0))
 
 
 def test_a_hole_before_the_first_audio_counts() -> None:
