@@ -15,7 +15,7 @@ import math
 import secrets
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from engine.base import SAMPLE_RATE, Stream
 from engine.errors import EngineError, Unavailable
@@ -232,8 +232,8 @@ class Session:
             await asyncio.wait((listening, telling, self.ended), return_when=asyncio.FIRST_COMPLETED)
             if self._transport is transport:
                 await self._leave(listening, telling)
-            if telling.done() and (error := telling.exception()):
-                raise error
+            if telling.done():
+                self._failed(telling)  # if it failed: why the session ends is known before the transport is closed
         finally:
             for task in (listening, telling):
                 task.cancel()
@@ -263,7 +263,7 @@ class Session:
         elif isinstance(error, (Lost, NeverConnected)):
             self.hold()
         elif error:
-            raise error
+            self._failed(listening)
         elif listening.result():
             self.finish()
         else:
@@ -415,7 +415,7 @@ class Session:
         task.add_done_callback(self._carriers.discard)
         task.add_done_callback(self._failed)
 
-    def _failed(self, task: "asyncio.Task[None]") -> None:
+    def _failed(self, task: "asyncio.Task[Any]") -> None:
         """A part of the session ended with an error: that ends this session, and no other."""
         if task.cancelled() or (error := task.exception()) is None:
             return
