@@ -11,6 +11,8 @@ from signaling import http, sessions, tokens
 from signaling.auth import Auth, Names, Origins
 from signaling.config import Config
 from signaling.dialects.moshi import Moshi
+from signaling.dialects.root import Root
+from signaling.dialects.token import Token
 from signaling.http import AUTH, CONFIG, METRICS, NAMES, ORIGINS, SWITCHBOARD
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.modules import BuildInfo, modules_info
@@ -26,7 +28,10 @@ log = logging.getLogger("offhook.app")
 
 ENGINE = web.AppKey("engine", Engine)
 FRONT = web.AppKey("front", PageFile)
+ROOT = web.AppKey("root", SocketDoor)
 BUILD = web.AppKey("build", BuildInfo)
+
+MOSHI_IDLE = 120.0  # seconds without a message: moshi-server's
 
 LOAD = ("step_p50", "step_p99", "fill", "backlog")  # what health tells of it; the counts are for Prometheus
 
@@ -55,6 +60,7 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app.router.add_post(tokens.PATH, tokens.post)
     app.router.add_get("/v1/sessions", sessions.get)
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
+    app[ROOT] = SocketDoor(switchboard, root_door(config))
     for door in socket_doors(config):
         app.router.add_get(door.path, SocketDoor(switchboard, door).handle)
     listener = ListenerDoor(switchboard)
@@ -69,7 +75,18 @@ def create_app(config: Config, engine: Engine) -> web.Application:
 
 def socket_doors(config: Config) -> tuple[Door, ...]:
     """The wire languages that have a socket of their own."""
-    return (Door("/api/asr-streaming", "moshi", lambda _: Moshi(config.opus_decoder), idle=120.0),)
+    opus = config.opus_decoder
+    streams = config.stream_idle_timeout
+    return (
+        Door("/api/asr-streaming", "moshi", lambda _: Moshi(opus), idle=MOSHI_IDLE),
+        Door("/v1/stream", "stream", lambda request: Token.asked(request.query, "f32", opus), idle=streams),
+        Door("/v1/transcribe", "transcribe", lambda request: Token.asked(request.query, "s16", opus), idle=streams),
+    )
+
+
+def root_door(config: Config) -> Door:
+    """The socket at the path of the page."""
+    return Door("/", "root", lambda _: Root(config.opus_decoder), idle=MOSHI_IDLE)
 
 
 async def drain(app: web.Application) -> None:
@@ -78,14 +95,23 @@ async def drain(app: web.Application) -> None:
 
 
 async def home(request: web.Request) -> web.StreamResponse:
-    """The page for browsers, a description for programs."""
+    """The page for browsers, a description for programs, and a socket for those who ask for one."""
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return await request.app[ROOT].handle(request)
     if "text/html" in request.headers.get("Accept", ""):
         return await request.app[FRONT].handle(request)
     return web.json_response(
         {
             "service": "Offhook",
             "engine": request.app[CONFIG].engine,
-            "endpoints": {"signal": "/v1/signal", "whip": "/whip", "tokens": "/v1/tokens", "health": "/health"},
+            "endpoints": {
+                "signal": "/v1/signal",
+                "whip": "/whip",
+                "websocket": "/v1/stream",
+                "moshi": "/api/asr-streaming",
+                "tokens": "/v1/tokens",
+                "health": "/health",
+            },
         }
     )
 

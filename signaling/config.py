@@ -111,6 +111,12 @@ class Config:
     idle_timeout: float = setting(
         30.0, "a call without packets ends after this", "OFFHOOK_IDLE_TIMEOUT", "IDLE_AUDIO_TIMEOUT_SECONDS"
     )
+    stream_idle_timeout: float = setting(
+        10.0,
+        "a socket at /v1/stream or /v1/transcribe ends after so long without bytes",
+        "OFFHOOK_STREAM_IDLE_TIMEOUT",
+        "IDLE_AUDIO_TIMEOUT_SECONDS",
+    )
     speech_timeout: float = setting(
         0.0, "a call without words ends after this, whatever it sends; 0 is no limit", "OFFHOOK_SPEECH_TIMEOUT"
     )
@@ -153,7 +159,7 @@ class Config:
         for name in ("capacity", "workers", "offers_per_minute", "sessions_per_address"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"--{name.replace('_', '-')} must be 0 or more")
-        for name in ("idle_timeout", "max_session", "connect_timeout"):
+        for name in ("idle_timeout", "stream_idle_timeout", "max_session", "connect_timeout"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"--{name.replace('_', '-')} must be more than 0 seconds")
         for name in ("speech_timeout", "resume_grace", "drain_timeout"):
@@ -199,15 +205,14 @@ class Config:
 
     def api_keys(self) -> tuple[Key, ...]:
         """The keys, and then those of operators."""
-        try:
-            keys = (
-                *(parse_key(text) for text in self.keys),
-                *(parse_key(text, operator=True) for text in self.operator_keys),
-            )
-            check_together(keys)
-        except BadKey as error:
-            raise ConfigError(f"--keys: {error}") from None
-        return keys
+        keys: list[Key] = []
+        for name, texts in (("keys", self.keys), ("operator-keys", self.operator_keys)):
+            try:
+                keys += [parse_key(text, operator=name == "operator-keys") for text in texts]
+                check_together(keys)
+            except BadKey as error:
+                raise ConfigError(f"--{name}: {error}") from None
+        return tuple(keys)
 
     def udp_port_range(self) -> tuple[int, int] | None:
         """The first and the last UDP port for media, or None for any."""
