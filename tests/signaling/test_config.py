@@ -37,6 +37,32 @@ def test_our_own_variable_wins_over_the_fields() -> None:
     assert read(MODEL_NAME="kyutai/stt-2.6b-en").engine_config().model == "kyutai/stt-2.6b-en"
 
 
+def test_the_fields_variables_mean_here_what_they_mean_there() -> None:
+    config = read(YAP_ADDR="0.0.0.0", YAP_PORT="8000", KYUTAI_API_KEY="public_token")
+    assert (config.host, config.port, config.keys) == ("0.0.0.0", 8000, ("public_token",))
+    ours = read(YAP_PORT="8000", OFFHOOK_PORT="9000", KYUTAI_API_KEY="public_token", OFFHOOK_KEYS="a-good-key")
+    assert (ours.port, ours.keys) == (9000, ("a-good-key",))
+
+
+def test_an_empty_variable_is_none() -> None:
+    config = read(YAP_ADDR="", YAP_PORT=" ", KYUTAI_API_KEY="", OFFHOOK_ENGINE_PROCESS="")
+    assert (config.host, config.port, config.keys, config.engine_process) == ("127.0.0.1", 8080, (), True)
+    assert read(OFFHOOK_KEYS="", KYUTAI_API_KEY="public_token").keys == ("public_token",)
+    with pytest.raises(ConfigError, match="--keys"):
+        read(YAP_ADDR="0.0.0.0", KYUTAI_API_KEY="")
+
+
+def test_keys_have_names_and_limits_and_an_operators_are_told_apart() -> None:
+    config = read(OFFHOOK_KEYS="a-good-key, shop:another-key:5", OFFHOOK_OPERATOR_KEYS="staff:the-staff-key")
+    shown = [(key.secret, key.name, key.limit, key.operator) for key in config.api_keys()]
+    assert shown == [
+        ("a-good-key", "", 0, False),
+        ("another-key", "shop", 5, False),
+        ("the-staff-key", "staff", 0, True),
+    ]
+    assert read(OFFHOOK_HOST="0.0.0.0", OFFHOOK_OPERATOR_KEYS="the-staff-key").api_keys()
+
+
 def test_the_command_line_wins_over_the_environment() -> None:
     assert Config.read({"port": 9000}, {"OFFHOOK_PORT": "7000"}).port == 9000
 
@@ -67,6 +93,10 @@ def test_every_setting_has_a_variable_of_ours_and_a_help() -> None:
         ({"OFFHOOK_RESUME_GRACE": "-1"}, "--resume-grace"),
         ({"OFFHOOK_KEYS": "short"}, "--keys"),
         ({"OFFHOOK_KEYS": "has a space in it"}, "--keys"),
+        ({"KYUTAI_API_KEY": "short"}, "--keys"),
+        ({"OFFHOOK_KEYS": "shop:a-good-key:none"}, "--keys: a key's limit"),
+        ({"OFFHOOK_OPERATOR_KEYS": "short"}, "--operator-keys"),
+        ({"OFFHOOK_KEYS": "a-good-key", "OFFHOOK_OPERATOR_KEYS": "a-good-key"}, "twice"),
         ({"OFFHOOK_HOST": "0.0.0.0"}, "--keys"),
         ({"OFFHOOK_HOST": "example.org"}, "--keys"),
         ({"OFFHOOK_NO_AUTH": "maybe"}, "OFFHOOK_NO_AUTH"),
