@@ -19,7 +19,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from engine.moshi import CROWDED
 
 TINY = Path(__file__).parent.parent / "tests" / "engine" / "tiny"
 WEIGHED = ("stt-1b", "stt-2.6b")  # made at random
-JUDGED = "stt-1b"
+JUDGED = ("cuda", "stt-1b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Plan:
     settle: int | None = None  # None: as long as a context takes to be crowded, so that refreshes are in the figures
 
 
-CUDA = Plan((1, 8, 64, 128, 256, 512, 1024), 500, 200, 10.0, searches=3)
+CUDA = Plan((1, 8, 64, 128, 256, 512, 1024), 400, 200, 8.0, searches=3)
 PLANS = {
     "cuda": {"stt-1b": CUDA, "stt-2.6b": CUDA, "tiny": CUDA},
     "cpu": {
@@ -74,19 +74,16 @@ def main(arguments: Sequence[str] | None = None, measure: Measure = apart) -> in
         return 1
     device = Device(**machine["attains"])
     print(f"{device.name}: {device.bandwidth / 1e9:.0f} GB/s, {device.tensor / 1e12:.1f} TFLOP/s ({device.source})")
-    kept = options.keep or not (options.models or options.rows or options.steps)
+    kept = options.keep or not (options.models or options.rows or options.steps or options.settle is not None)
     document: Figures = {**machine, "models": {}}
     missed = 0
     for name in options.models or USUAL[options.device]:
-        plan, files = _plan(options, name), checkpoint(name)
-        trials = Trials(files, options.device, plan, measure)
-
-        def told(curve: Curve, name: str = name, files: Files = files) -> None:
-            document["models"][name] = findings(curve, files, judged=_is_judged(options.device, name))
+        files = checkpoint(name)
+        curve = Curve(costs(files, options.device), device)
+        for _ in Trials(files, options.device, _plan(options, name), measure).fill(curve):
+            document["models"][name] = findings(curve, files, judged=(options.device, name) == JUDGED)
             if kept:  # also of a run that is broken off
                 save(f"engine-{_slug(options.device, device)}", document)
-
-        curve = trials.run(device, told)
         missed += _report(name, curve, document["models"][name])
     print(f"\nresults/engine-{_slug(options.device, device)}.json" if kept else "\na part: not kept")
     return missed
@@ -119,34 +116,33 @@ class Trials:
         self._device = device
         self._plan = plan
         self._measure = measure
-        self._spent: set[str] = set()  # those who ran out of memory, or broke off
+        self._spent: dict[str, str] = {}  # those who ran out of memory or broke off, and where
 
-    def run(self, device: Device, told: Callable[[Curve], None]) -> Curve:
-        """All of them, from few callers to many; `told` after each."""
-        curve = Curve(costs(self._files, self._device), device)
+    def fill(self, curve: Curve) -> Iterator[Point]:
+        """All of them, from few callers to many: each is in the curve when it is yielded."""
         for rows in tqdm(sorted(self._plan.rows), desc=Path(self._files.name).name, file=sys.stderr):
             curve.points.append(Point(rows, self._try("offhook", rows), self._try("moshi", rows)))
-            told(curve)
+            yield curve.points[-1]
         for _ in tqdm(range(self._plan.searches), desc="the largest in real time", file=sys.stderr):
             more = table.next_to_try(curve.points)
             if more is None:
                 break
             self._spent.clear()
-            curve.points.append(Point(more, self._try("offhook", more)))
+            point = Point(more, self._try("offhook", more))
+            curve.points.append(point)
             curve.points.sort(key=lambda point: point.rows)
-            told(curve)
-        return curve
+            yield point
 
-    def _try(self, who: str, rows: int) -> Figures | None:
+    def _try(self, who: str, rows: int) -> Figures:
         if who in self._spent:
-            return None
+            return {"not_tried": self._spent[who]}
         settle = self._plan.settle
         if settle is None:
             settle = round(CROWDED * self._files.settings()["context"])
         limits = (self._plan.steps, self._plan.least, self._plan.seconds, settle)
         figures = self._measure(Request(who, self._files.name, self._device, rows, *limits))
         if why := figures.get("no_memory") or figures.get("broken"):
-            self._spent.add(who)
+            self._spent[who] = f"since {rows} callers were too many, or broke off"
             tqdm.write(f"{who} at {rows} callers: {why}", file=sys.stderr)
         return figures
 
@@ -193,10 +189,6 @@ def _report(name: str, curve: Curve, found: Figures) -> int:
     if "l40s_estimate" in found:
         print(f"an L40S, {json.dumps(found['l40s_estimate'])}")
     return missed
-
-
-def _is_judged(device: str, name: str) -> bool:
-    return (device, name) == ("cuda", JUDGED)
 
 
 def _plan(options: argparse.Namespace, name: str) -> Plan:

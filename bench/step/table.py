@@ -195,4 +195,6 @@ def _side(figures: Figures | None, bound: float) -> str:
         return "does not fit"
     if "broken" in figures:
         return "broke off"
+    if "not_tried" in figures:
+        return "not tried"
     return f"{figures['p50']:6.1f} {figures['p99']:6.1f} {figures['p50'] / bound:14.1f} {figures['memory_gb']:6.1f}"

@@ -162,8 +162,18 @@ def test_a_measurement_that_breaks_off_is_counted_and_ends_its_row_alone(results
 
     assert engine.main(["--device", "cuda"], measure=breaks) == 1
     points = json.loads((results / "engine-nvidia-h200.json").read_text())["models"]["stt-1b"]["points"]
-    assert [point["rows"] for point in points if "moshi" in point] == [1, 8]
+    assert [point["rows"] for point in points if "p50" in point.get("moshi", {})] == [1]
+    assert [point["rows"] for point in points if "not_tried" in point.get("moshi", {})] == [64, 128, 256, 512, 1024]
     assert [point["rows"] for point in points if "p50" in point["offhook"]][-1] == 1024
+
+
+def test_bounds_of_what_is_no_longer_tried_are_missed(results: Path, h200: H200s) -> None:
+    def small(request: Request) -> Figures:
+        return {"no_memory": "..."} if request.rows > 100 else h200.measure(request)
+
+    assert engine.main(["--device", "cuda"], measure=small) == 2
+    found = json.loads((results / "engine-nvidia-h200.json").read_text())["models"]["stt-1b"]
+    assert found["largest_in_real_time"] == 96
 
 
 def test_a_missed_must_is_counted(results: Path, h200: H200s) -> None:
