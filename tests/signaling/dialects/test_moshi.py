@@ -17,7 +17,6 @@ from engine.wire import (
     OggOpus,
     Ready,
     Reply,
-    WireError,
     decode_reply,
     decode_request,
     encode,
