@@ -44,6 +44,7 @@ SHELLS = {
     "media/caller.py",
     "media/compat/guard.py",
     "media/compat/packets.py",
+    "media/container.py",
     "media/peer.py",
     "media/relay.py",
     "media/track.py",
