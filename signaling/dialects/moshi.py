@@ -26,6 +26,7 @@ from signaling.errors import ENDINGS, WIRE, Unreadable
 from signaling.events import Ended, Entry
 
 BUSY = WIRE[Full].code
+ALL_SAID = Mark(0)  # after a plain Flush: Yap's clients take a Marker for the end, and a mere close only after 10 s
 MOST = 3600.0  # seconds of backlog: more than any door lets wait
 UNHEARD = ("bye", "lost")  # endings after which nobody listens
 CODES = {  # of our failures, as our own language knows them: for all others the engine is unavailable
@@ -115,9 +116,9 @@ class Moshi:
 
     def _ended(self, reason: str) -> Sequence[Message]:
         told: list[Message] = [encode(end) for end in self._ends.close(self._seconds)]
-        if reason == "finished" and self._credit:
-            told.append(encode(Finished()))
-        elif reason != "finished" and reason not in UNHEARD and not self._refused:
+        if reason == "finished":
+            told.append(encode(Finished() if self._credit else ALL_SAID))
+        elif reason not in UNHEARD and not self._refused:
             known = ENDINGS.get(reason)
             told.append(self._failure(reason, f"{known.title}." if known else f"The session has ended: {reason}."))
         return told
