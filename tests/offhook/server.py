@@ -68,10 +68,15 @@ class Server:
         async with self._http.get(f"{self.url}/health") as response:
             return response.status, await response.json()
 
-    async def call(self, *words: str) -> tuple[Browser, Voice]:
-        """A caller who is connected and is saying `words`."""
+    async def dial(self) -> Browser:
+        """A page's signaling socket."""
         browser = Browser(await self._http.ws_connect(f"{self.url}/v1/signal", protocols=("offhook",)))
         self._browsers.append(browser)
+        return browser
+
+    async def call(self, *words: str) -> tuple[Browser, Voice]:
+        """A caller who is connected and is saying `words`."""
+        browser = await self.dial()
         voice = await browser.speak(words)
         await voice.told("ready")
         return browser, voice
