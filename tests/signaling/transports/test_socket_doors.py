@@ -261,6 +261,7 @@ START = '{"type":"StartSTT"}'
         ("/v1/stream", [LOUD], "far beyond", 1007),
         ("/v1/stream", ["hello"], "binary messages", 1008),
         ("/v1/stream", [b"OggS" + bytes(100)], "Ogg", 1007),
+        ("/v1/stream", [bytes((1 << 20) + 4)], "1048576 bytes", 1009),
         ("/v1/transcribe", [b"123"], "must be PCM16", 1007),
         ("/", ["hello"], "not JSON", 1008),
         ("/", ['{"type":"Hello"}'], "must be StartSTT", 1008),
@@ -268,6 +269,7 @@ START = '{"type":"StartSTT"}'
         ("/", [START, '{"type":"Audio","audio":"?"}'], "base64", 1008),
         ("/", [START, '{"type":"Audio","audio":"AAAA"}'], "even number of bytes", 1007),
         ("/", [START, b"123"], "not binary", 1008),
+        ("/", [START, "x" * ((1 << 20) + 1)], "1048576 bytes", 1009),
         ("/", [b"123"], "msgpack", 1003),
     ],
 )
