@@ -65,6 +65,7 @@ def create_app(config: Config, engine: Engine) -> web.Application:
         app.router.add_get(door.path, SocketDoor(switchboard, door).handle)
     listener = ListenerDoor(switchboard)
     app.router.add_get("/v1/sessions/{id}/events", listener.handle, allow_head=False)
+    app.router.add_get("/v1/sessions/{id}/captions.vtt", listener.captions, allow_head=False)
     app.router.add_get("/whip/{id}/events", listener.handle, allow_head=False)
     app.router.add_routes(WhipDoor(switchboard, peers).routes())
     for name, file in files.items():

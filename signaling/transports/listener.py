@@ -1,44 +1,70 @@
-"""A session's transcript for those who only listen: server-sent events (the WHATWG's EventSource format)."""
+"""A session's transcript for those who only listen, over HTTP: the whole of it first, then more as it comes.
+
+A reader never slows the call: it reads the session's log at its own pace, and one that does not keep up is let go.
+"""
 
 import asyncio
 import contextlib
+import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 
 from aiohttp import web
 
 from media.errors import SlowReader
-from signaling.dialects.native import Native
-from signaling.errors import BadMessage, TooMany
+from signaling.errors import BadMessage, TooMany, sentence, wire_error
 from signaling.eventlog import EventLog
-from signaling.http import viewer
+from signaling.feeds import CaptionFeed, EventFeed, Feed
+from signaling.http import METRICS, viewer
 from signaling.switchboard import Switchboard
 
-KEEP_ALIVE = 15.0  # seconds between comments when nothing is said, so that proxies keep the connection
+KEEP_ALIVE = 15.0  # seconds between signs of life when nothing is said, so that proxies keep the connection
 MOST_READERS = 32  # of one session at a time
+MOST_IN_ALL = 1_024  # of all sessions together
 WRITE_DEADLINE = 20.0  # seconds for a reader to take what was written
-NATIVE = Native()
+GOODBYE = 2.0  # seconds for a reader that is let go to take the reason
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx would keep events back until it has some kilobytes
+}
+
+log = logging.getLogger("offhook.listener")
 
 
 class ListenerDoor:
-    """`GET /v1/sessions/{id}/events` for a session of any transport, and a WHIP resource's `/events`."""
+    """The doors for whoever follows a session, of any transport."""
 
     def __init__(self, switchboard: Switchboard) -> None:
         self._switchboard = switchboard
         self._readers: Counter[str] = Counter()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The transcript so far, then events as they come, until the session ends. Raises UnknownSession or TooMany."""
+        """Server-sent events, after the last one that the reader has seen. Raises UnknownSession, TooMany or
+        BadMessage."""
+        session, transcript = self._found(request)
+        after = _last_seen(request)
+        if transcript.ended and after and after >= transcript.seq:
+            return web.Response(status=204)  # which tells an EventSource not to come back
+        with self._counted(session):
+            return await follow(request, transcript, EventFeed(), after)
+
+    async def captions(self, request: web.Request) -> web.StreamResponse:
+        """WebVTT, from the session's beginning. Raises UnknownSession or TooMany."""
+        session, transcript = self._found(request)
+        with self._counted(session):
+            return await follow(request, transcript, CaptionFeed())
+
+    def _found(self, request: web.Request) -> tuple[str, EventLog]:
         session = request.match_info["id"]
         viewer(request, session)
-        transcript = self._switchboard.transcript(session)
-        with self._counted(session):
-            return await listen(request, transcript)
+        return session, self._switchboard.transcript(session)
 
     @contextlib.contextmanager
     def _counted(self, session: str) -> Iterator[None]:
         if self._readers[session] >= MOST_READERS:
             raise TooMany(f"{MOST_READERS} readers follow this session already.", retry_after=30)
+        if self._readers.total() >= MOST_IN_ALL:
+            raise TooMany("Too many readers follow sessions of this server already.", retry_after=30)
         self._readers[session] += 1
         try:
             yield
@@ -48,44 +74,91 @@ class ListenerDoor:
                 del self._readers[session]
 
 
-async def listen(request: web.Request, transcript: EventLog) -> web.StreamResponse:
-    """Write a session's events after Last-Event-ID; a reader who does not read is let go."""
-    after = _last_event_id(request)
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+async def follow(request: web.Request, transcript: EventLog, feed: Feed, after: int = 0) -> web.StreamResponse:
+    """Write a session's events after the one numbered `after`, until it ends; a reader who does not read is let go."""
+    response = web.StreamResponse(headers=HEADERS)
+    response.content_type, response.charset = feed.content_type, "utf-8"
     await response.prepare(request)
+    pen = Pen(response)
+    try:
+        await _tell(pen, transcript, feed, after)
+    except SlowReader as error:
+        log.info("let go of a listener session=%s: %s", request.match_info["id"][:8], error)
+        request.app[METRICS].let_go()
+        await pen.finish(feed.fail(wire_error(error).code, sentence(error)), request.transport)
+    except ConnectionError:
+        pass  # it has gone by itself
+    finally:
+        await pen.close()
+    return response
+
+
+async def _tell(pen: "Pen", transcript: EventLog, feed: Feed, after: int) -> None:
+    await pen.write(feed.opening)
     events = transcript.read(after)
     waiting = asyncio.ensure_future(anext(events, None))
     try:
         while True:
             done, _ = await asyncio.wait((waiting,), timeout=KEEP_ALIVE)
             if not done:
-                await _write(response, ": still here\n\n")
+                await pen.write(feed.idle)
                 continue
             if (entry := waiting.result()) is None:
-                return response
-            for message in NATIVE.encode(entry):
-                await _write(response, f"id: {entry.seq}\ndata: {message!s}\n\n")
+                return await pen.write(feed.close())
+            await pen.write(feed.tell(entry))
             waiting = asyncio.ensure_future(anext(events, None))
-    except (SlowReader, ConnectionError):
-        if request.transport:
-            request.transport.abort()
-        return response
     finally:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         await events.aclose()
 
 
-async def _write(response: web.StreamResponse, text: str) -> None:
-    try:
-        async with asyncio.timeout(WRITE_DEADLINE):
-            await response.write(text.encode())
-    except TimeoutError:
-        raise SlowReader(f"nothing was read for {WRITE_DEADLINE:.0f} s") from None
+class Pen:
+    """Writes to one reader, with a deadline for it to read. A write that is late is not cancelled: aiohttp's
+    connections cannot be waited for again after that."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        self._response = response
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def write(self, text: str) -> None:
+        """Write and wait until there is room for more. Raises SlowReader, or ConnectionError once the reader left."""
+        if text and not await self._is_done(self._response.write(text.encode("utf-8", "replace")), WRITE_DEADLINE):
+            raise SlowReader(f"nothing was read for {WRITE_DEADLINE:.0f} s")
+
+    async def finish(self, text: str, transport: asyncio.Transport | None) -> None:
+        """The last words to a reader, as far as it takes them soon; then the connection ends."""
+        if transport is None:
+            return
+        transport.set_write_buffer_limits(0)  # so that what is written has left for the reader before the end
+        with contextlib.suppress(ConnectionError):
+            await self._is_done(self._say_goodbye(text), GOODBYE)
+        transport.abort()
+
+    async def close(self) -> None:
+        """Nothing more is written."""
+        for task in self._writing:
+            task.cancel()
+        await asyncio.gather(*self._writing, return_exceptions=True)
+
+    async def _say_goodbye(self, text: str) -> None:
+        await self._response.write(text.encode())
+        await self._response.write_eof()
+
+    async def _is_done(self, writing: Coroutine[None, None, None], within: float) -> bool:
+        """Whether so many seconds were enough for this. Raises ConnectionError."""
+        task = asyncio.create_task(writing)
+        self._writing.add(task)
+        done, _ = await asyncio.wait((task,), timeout=within)
+        if done:
+            self._writing.discard(task)
+            task.result()
+        return bool(done)
 
 
-def _last_event_id(request: web.Request) -> int:
-    value = request.headers.get("Last-Event-ID", "0")
+def _last_seen(request: web.Request) -> int:
+    """The number of the last event that the reader has seen: a new EventSource cannot send the header."""
+    value = request.headers.get("Last-Event-ID") or request.query.get("last_event_id") or "0"
     if not value.isascii() or not value.isdigit():
         raise BadMessage("Last-Event-ID must be the number of the last event seen.")
     return int(value[:18])
