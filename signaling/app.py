@@ -43,6 +43,7 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app[METRICS] = figures = Metrics()
     switchboard = Switchboard(engine, config, figures)
     figures.watch(engine, lambda: switchboard.live)
+    figures.watch_doors(switchboard.counts, lambda: switchboard.waiting)
     peers = Peers(config, http.unix_time)
     app[CONFIG], app[ENGINE], app[SWITCHBOARD] = config, engine, switchboard
     keys = config.api_keys()
@@ -133,20 +134,23 @@ async def health(request: web.Request) -> web.Response:
         },
         "capacity": stats.capacity,
         "live": switchboard.live,
-        "free": 0 if switchboard.draining else stats.free,
+        "free": switchboard.free,
+        "waiting": switchboard.waiting,
     }
     return web.json_response(body, status=200 if status == "ok" else 503)
 
 
 async def ready(request: web.Request) -> web.Response:
     """For load balancers: 200 while a new call would be taken, else 503."""
-    free = 0 if request.app[SWITCHBOARD].draining else request.app[ENGINE].stats().free
+    free = request.app[SWITCHBOARD].free
     return web.json_response({"ready": free > 0}, status=200 if free else 503)
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """For Prometheus: figures without words, ids or addresses, and so for everyone, as `/health` is."""
-    return web.Response(body=request.app[METRICS].text(), headers={"Content-Type": CONTENT_TYPE})
+    """For Prometheus: figures without words, ids or addresses, and so for everyone, as `/health` is; with an operator's
+    key also those of each key."""
+    text = request.app[METRICS].text(by_key=http.is_operator(request))
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def build_info(request: web.Request) -> web.Response:

@@ -51,8 +51,8 @@ class Grant:
 class Caller:
     """Who asks: the address it comes from, its key (or its token's), and what that allows.
 
-    `key`: the key's name, "" where the server has none; `limit`: the key's sessions at once, 0 is no limit; `left`: set
-    once the connection it asks on is gone.
+    `key`: the key's name, "" where the server has none; `limit`: the key's sessions at once, 0 is no limit; `left`:
+    done once the connection it asks on is gone.
     """
 
     address: str
@@ -60,7 +60,7 @@ class Caller:
     limit: int = 0
     operator: bool = False
     grant: Grant | None = None
-    left: asyncio.Event | None = field(default=None, compare=False, repr=False)
+    left: "asyncio.Future[None] | None" = field(default=None, compare=False, repr=False)
 
 
 class Auth:

@@ -24,6 +24,8 @@ from media.impair import PRESETS
 from media.voice import OpusDecoder
 from signaling.keys import BadKey, Key, check_together, parse_key
 
+MOST_WAITING = 1_000  # each is told of every step forward
+
 
 class ConfigError(ValueError):
     """A setting cannot work; the message names it and says what to do."""
@@ -82,6 +84,12 @@ class Config:
     offers_per_minute: int = setting(
         60, "offers a minute from one address; 0 is no limit; keys and loopback have none", "OFFHOOK_OFFERS_PER_MINUTE"
     )
+    queue_wait: float = setting(
+        0.0,
+        "with all places taken, callers wait in line for so many seconds; 0 refuses them",
+        "OFFHOOK_QUEUE_WAIT",
+    )
+    queue_length: int = setting(64, "callers in that line at most", "OFFHOOK_QUEUE_LENGTH")
     sessions_per_address: int = setting(
         16, "live sessions from one address; 0 is no limit; keys and loopback have none", "OFFHOOK_SESSIONS_PER_ADDRESS"
     )
@@ -162,7 +170,9 @@ class Config:
         for name in ("idle_timeout", "stream_idle_timeout", "max_session", "connect_timeout"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"--{name.replace('_', '-')} must be more than 0 seconds")
-        for name in ("speech_timeout", "resume_grace", "drain_timeout"):
+        if not 1 <= self.queue_length <= MOST_WAITING:
+            raise ConfigError(f"--queue-length must be 1 to {MOST_WAITING}")
+        for name in ("speech_timeout", "resume_grace", "drain_timeout", "queue_wait"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"--{name.replace('_', '-')} must be 0 seconds or more")
         if self.log_level not in ("debug", "info", "warning", "error"):

@@ -17,6 +17,7 @@ from signaling.errors import (
     INTERNAL,
     BadMessage,
     ForbiddenOrigin,
+    SignalingError,
     TooLarge,
     Unauthorized,
     retry_after,
@@ -65,7 +66,16 @@ def caller(request: web.Request) -> Caller:
     if grant:
         _check_grant(grant, request)
     operator = key.operator and grant is None
-    return Caller(address(request), key.name, key.limit, operator, grant)
+    left = request.protocol.left if isinstance(request.protocol, PatientHandler) else None
+    return Caller(address(request), key.name, key.limit, operator, grant, left)
+
+
+def is_operator(request: web.Request) -> bool:
+    """Whether an operator asks, where others may too."""
+    try:
+        return caller(request).operator
+    except SignalingError:
+        return False
 
 
 def viewer(request: web.Request, session: str) -> Caller:
@@ -205,11 +215,12 @@ def preflight() -> web.Response:
 class PatientHandler(RequestHandler):
     """aiohttp's connection, with a deadline for the request header, which aiohttp leaves open to a slow sender."""
 
-    __slots__ = ("_header_deadline",)
+    __slots__ = ("_header_deadline", "left")
 
     def __init__(self, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self._header_deadline: asyncio.TimerHandle | None = None
+        self.left: asyncio.Future[None] = self._loop.create_future()  # done once the connection is gone
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -251,6 +262,7 @@ class PatientHandler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._header_deadline is not None:
             self._header_deadline.cancel()
+        self.left.set_result(None)
         super().connection_lost(exc)
 
 

@@ -45,6 +45,12 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         self._ended = Counter("offhook_sessions_ended", "Sessions, by what ended them", ["reason"], registry=registry)
         self._refused = Counter("offhook_refused", "Requests and calls refused, by why", ["code"], registry=registry)
+        self._waited = Counter("offhook_queue", "Waits for a place, by how they ended", ["outcome"], registry=registry)
+        self._opened = Counter("offhook_sessions_opened", "Sessions begun", ["door"], registry=registry)
+        self._by_key = CollectorRegistry()  # names of keys are the operator's own affair
+        self._opened_by_key = Counter(
+            "offhook_key_sessions_opened", "Sessions begun", ["key", "door"], registry=self._by_key
+        )
         self._word = _histogram(registry, "word_latency_seconds", "From speaking a word to telling it", LATENCIES)
         self._mos = _histogram(registry, "quality_mos", "Quality of the line (E-model), every 2 s of a call", OPINIONS)
         self._jitter = _histogram(registry, "jitter_seconds", "Interarrival jitter, every 2 s of a call", DELAYS)
@@ -70,13 +76,28 @@ class Metrics:
         self._registry.register(_EngineCollector(engine))
         Gauge("offhook_sessions_live", "Sessions that have not ended", registry=self._registry).set_function(live)
 
-    def text(self) -> bytes:
-        """The figures as Prometheus reads them."""
-        return generate_latest(self._registry) + CONNECT.format(self._connections).encode()
+    def watch_doors(self, live: Callable[[], Mapping[tuple[str, str], int]], waiting: Callable[[], int]) -> None:
+        """Tell also of the sessions that live, by key and door, and of how many callers wait for a place."""
+        self._by_key.register(_Live(live))
+        Gauge("offhook_queue_length", "Callers who wait for a place", registry=self._registry).set_function(waiting)
+
+    def text(self, *, by_key: bool = False) -> bytes:
+        """The figures as Prometheus reads them; with those of each key, where whoever asks may know the keys' names."""
+        text = generate_latest(self._registry) + CONNECT.format(self._connections).encode()
+        return text + generate_latest(self._by_key) if by_key else text
 
     def connected(self) -> None:
         """Somebody who may speak here wants a place, whether there is one or not."""
         self._connections += 1
+
+    def opened(self, key: str, door: str) -> None:
+        """A session has begun."""
+        self._opened.labels(door).inc()
+        self._opened_by_key.labels(key, door).inc()
+
+    def waited(self, outcome: str) -> None:
+        """A caller waits for a place no longer."""
+        self._waited.labels(outcome).inc()
 
     def ended(self, reason: str, heard: float = 0.0) -> None:
         """A session is over, of which so many seconds were heard."""
@@ -122,6 +143,19 @@ class Tally:
             before = self._before.get(name, 0)
             self._metrics.count(name, figure - before)
             self._before[name] = max(before, figure)  # a repair may be taken back, when the packet comes after all
+
+
+class _Live(Collector):
+    """How many sessions live at the moment of the question."""
+
+    def __init__(self, live: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+        self._live = live
+
+    def collect(self) -> Iterator[Metric]:
+        sessions = GaugeMetricFamily("offhook_key_sessions_live", "Sessions", labels=["key", "door"])
+        for (key, door), number in self._live().items():
+            sessions.add_metric([key, door], number)
+        yield sessions
 
 
 class _EngineCollector(Collector):

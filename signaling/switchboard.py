@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -13,6 +13,7 @@ from signaling.errors import BUSY_RETRY_AFTER, AllInUse, Draining, TooMany, Unau
 from signaling.eventlog import EventLog
 from signaling.limits import RateLimit, Shares
 from signaling.metrics import Metrics
+from signaling.queue import Queue, Told
 from signaling.session import Limits, Session, Ticket
 
 log = logging.getLogger("offhook.switchboard")
@@ -70,6 +71,7 @@ class Switchboard:
         self._rejoins = RateLimit(REJOINS)
         self._per_address_limit = config.sessions_per_address
         self._shares = Shares()
+        self._queue = Queue(config.queue_wait, config.queue_length, metrics.waited)
         self._live: dict[str, Call] = {}
         self._ended: OrderedDict[str, Past] = OrderedDict()
         self._tasks: set[asyncio.Task[str]] = set()
@@ -83,26 +85,51 @@ class Switchboard:
         """Sessions that have not ended."""
         return len(self._live)
 
-    async def open(self, caller: Caller, terms: Terms, ticket: Ticket | None = None) -> Session:
-        """A new session with a place in the engine. Raises Draining, TooMany, AllInUse, Unauthorized for a token that
-        is good only for what was begun with it, engine.errors.Full or Unavailable."""
+    @property
+    def free(self) -> int:
+        """Places that the next caller would get one of: none while others wait for one."""
+        return 0 if self.draining or self.waiting else self.engine.stats().free
+
+    @property
+    def waiting(self) -> int:
+        """Callers who wait for a place."""
+        return len(self._queue)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a caller may wait for a place; 0: nobody waits."""
+        return self._queue.patience
+
+    async def open(
+        self, caller: Caller, terms: Terms, ticket: Ticket | None = None, queued: Told = lambda position: None
+    ) -> Session:
+        """A new session with a place in the engine; one that is waited for, where the server lets callers wait, and
+        then `queued` is told the position in line as it changes. Raises Draining, TooMany, AllInUse, Unauthorized for a
+        token that is good only for what was begun with it, engine.errors.Full or Unavailable."""
         self._check_open()
         self._admit(caller)
         self.metrics.connected()
         self._shares.take(_shares(caller))  # before the first await, so that nobody slips in beside the limit
         try:
-            stream = await self._place(terms.backlog)
+            stream = await self._queue.place(
+                lambda: self._place(terms.backlog), caller.key or caller.address, queued, caller.left
+            )
             session = Session(ticket or Ticket.new(), stream, self._limits_of(caller, terms), self.metrics)
         except BaseException:
             self._shares.give_back(_shares(caller))
             raise
         call = Call(session, caller, terms.door, self._clock())
         self._live[session.id] = call
+        self.metrics.opened(caller.key, terms.door)
         task = asyncio.create_task(session.run())
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._gone(call, task))
         log.info("opened session=%s door=%s live=%d", session.ref, terms.door, self.live)
         return session
+
+    def counts(self) -> Counter[tuple[str, str]]:
+        """How many sessions live, by the name of the key and the door."""
+        return Counter((call.caller.key, call.door) for call in self._live.values())
 
     def calls(self) -> list[Call]:
         """Those that live, in the order in which they began."""
@@ -141,8 +168,8 @@ class Switchboard:
     async def drain(self) -> None:
         """Take no more sessions; let those that live say their last words; return once all have ended."""
         if not self.draining:
-            log.info("draining live=%d", self.live)
-        self.draining = True
+            log.info("draining live=%d waiting=%d", self.live, self.waiting)
+        self._stop()
         await asyncio.gather(*(call.session.drain() for call in self.calls()))
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -158,13 +185,17 @@ class Switchboard:
 
     def hang_up(self) -> None:
         """End every session now."""
-        self.draining = True
+        self._stop()
         for call in self.calls():
             call.session.end("drain")
 
+    def _stop(self) -> None:
+        self.draining = True
+        self._queue.dismiss(_draining())
+
     def _check_open(self) -> None:
         if self.draining:
-            raise Draining("The server is about to end and takes no new calls.", retry_after=5)
+            raise _draining()
 
     def _admit(self, caller: Caller) -> None:
         """Raises TooMany, AllInUse or Unauthorized."""
@@ -195,6 +226,7 @@ class Switchboard:
         self._tasks.discard(task)
         del self._live[call.session.id]
         self._shares.give_back(_shares(call.caller))
+        self._queue.freed()
         self._keep_ended(call)
         if not task.cancelled() and (error := task.exception()):
             log.error("failed session=%s", call.session.ref, exc_info=error)
@@ -215,6 +247,10 @@ def _shares(caller: Caller) -> list[str]:
     if caller.grant:
         shares.append(f"token {caller.grant.id}")
     return shares
+
+
+def _draining() -> Draining:
+    return Draining("The server is about to end and takes no new calls.", retry_after=5)
 
 
 def _refuse_all_in_use(whose: str, limit: int) -> NoReturn:

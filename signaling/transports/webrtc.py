@@ -31,6 +31,8 @@ BACK_SOON = 4000  # the close code of a client that will resume its session on a
 FRAME_LIMIT = 1024 * 1024  # bytes that aiohttp takes at all; Negotiation's own limit answers before it
 SEND_DEADLINE = 5.0  # seconds for a caller to take a message, or to answer a close frame
 PING = 20.0  # seconds between pings; a socket that does not answer within half of it is lost
+EARLY_MOST = 64  # candidates kept that come before there is an answer: twice what a peer uses
+EARLY_SIZE = 1024  # characters of one; a real one has a hundred or two
 NATIVE = Native()
 TERMS = Terms(door="signal")
 
@@ -49,6 +51,8 @@ class SignalSocket:
         self._ticket = Ticket.new()
         self._session: Session | None = None
         self._peer: Peer | None = None
+        self._beginning: asyncio.Task[None] | None = None  # from the offer to the answer, a wait in line among it
+        self._early: list[Mapping[str, Any] | None] = []  # candidates that came meanwhile
         self._seen = 0  # the last event that the client says it has seen
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,7 +74,7 @@ class SignalSocket:
                 async for message in self._socket:
                     if message.type is WSMsgType.ERROR or not await self._answer(message.data):
                         return
-                    if self._peer is not None:
+                    if self._peer or self._beginning:
                         patience.reschedule(None)
                     await asyncio.sleep(0)  # whoever floods takes turns with everybody else
         except TimeoutError:
@@ -95,13 +99,13 @@ class SignalSocket:
     async def _obey(self, message: str | bytes) -> None:
         match self._negotiation.receive(message):
             case Begin(sdp):
-                await self._begin(sdp)
+                check_offer(sdp)  # before a place is taken
+                self._beginning = self._spawn(self._begin_or_refuse(sdp))
             case Rejoin(sdp, seq):
                 self._seen = self._seen if seq is None else seq
                 await self._rejoin(sdp)
             case AddCandidate(candidate):
-                if self._peer:
-                    await self._peer.add_candidate(candidate)
+                await self._add(candidate)
             case Resume(session, token, seq):
                 self._seen = seq
                 self._adopt(self._door.switchboard.resume(session, token))
@@ -109,9 +113,22 @@ class SignalSocket:
             case Goodbye():
                 await self._close(WSCloseCode.OK)
 
+    async def _add(self, candidate: Mapping[str, Any] | None) -> None:
+        if self._peer:
+            await self._peer.add_candidate(candidate)
+        elif candidate and len(str(candidate)) > EARLY_SIZE:
+            raise BadCandidate(f"a candidate that comes before the answer may have {EARLY_SIZE} characters")
+        elif len(self._early) < EARLY_MOST:
+            self._early.append(candidate)
+
+    async def _begin_or_refuse(self, sdp: str) -> None:
+        try:
+            await self._begin(sdp)
+        except Exception as error:  # told by the table, and logged when it is ours
+            await self._refuse(error)
+
     async def _begin(self, sdp: str) -> None:
-        check_offer(sdp)  # before a place is taken
-        session = await self._door.switchboard.open(self._caller, TERMS, self._ticket)
+        session = await self._door.switchboard.open(self._caller, TERMS, self._ticket, self._tell_position)
         self._adopt(session)
         try:
             await self._connect(session, sdp)
@@ -119,7 +136,15 @@ class SignalSocket:
             session.end("bad_offer")
             raise
 
+    def _tell_position(self, position: int) -> None:
+        wait = self._door.switchboard.patience
+        self._spawn(self._send({"type": "queued", "position": position, "wait": wait}))
+
     async def _rejoin(self, sdp: str) -> None:
+        if self._beginning:
+            await asyncio.wait((self._beginning,))
+        if self._socket.closed:
+            return
         if self._session is None:
             raise UnknownSession("The session goes on elsewhere, or has ended; begin a new one.")
         self._door.switchboard.admit_rejoin(self._session)
@@ -141,6 +166,15 @@ class SignalSocket:
         self._peer = peer
         await self._send({"type": "answer", "sdp": answer})
         self._spawn(self._trickle(peer))
+        await self._add_early(peer)
+
+    async def _add_early(self, peer: Peer) -> None:
+        early, self._early = self._early, []
+        for candidate in early:
+            try:
+                await peer.add_candidate(candidate)
+            except BadCandidate as error:
+                await self._send_error(error)
 
     async def _trickle(self, peer: Peer) -> None:
         async for candidate in peer.candidates():
@@ -217,10 +251,11 @@ class SignalSocket:
         except TimeoutError:
             self._below.abort()
 
-    def _spawn(self, part: Coroutine[None, None, None]) -> None:
+    def _spawn(self, part: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(part)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 class SignalDoor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import web as web_package
 from engine.base import Stats
@@ -54,6 +55,7 @@ async def test_health_counts_the_places(open_house: OpenHouse) -> None:
         "capacity": 1,
         "live": 0,
         "free": 1,
+        "waiting": 0,
     }
     browser, _ = await house.call("alpha")
     full = await house.health()
@@ -70,6 +72,23 @@ async def test_everyone_may_read_the_figures_as_they_may_the_health(open_house: 
     async with house.http.get(f"{house.url}/metrics") as response:
         assert (response.status, response.content_type) == (200, "text/plain")
         assert "offhook_sessions_live 0.0" in await response.text()
+
+
+async def test_what_each_key_does_is_for_operators_to_read(open_house: OpenHouse) -> None:
+    house = await open_house(keys=(f"shop:{KEY}",), operator_keys=("staff:the-staffs-own-key",))
+    headers = {"Content-Type": "application/sdp", "Authorization": f"Bearer {KEY}"}
+    async with house.http.post(f"{house.url}/whip", data=CHROME, headers=headers) as response:
+        assert response.status == 201
+    assert house.figure("offhook_sessions_opened_total", door="whip") == 1
+    for shown, may in ((KEY, False), ("wrong-key", False), ("the-staffs-own-key", True)):
+        async with house.http.get(f"{house.url}/metrics", headers={"Authorization": f"Bearer {shown}"}) as response:
+            assert response.status == 200
+            text = await response.text()
+        assert ('offhook_key_sessions_live{door="whip",key="shop"} 1.0' in text) is may
+        assert ('offhook_key_sessions_opened_total{door="whip",key="shop"} 1.0' in text) is may
+        assert ("shop" in text) is may
+        families = [family.name for family in text_string_to_metric_families(text)]
+        assert len(families) == len(set(families))
 
 
 async def test_the_figures_tell_what_became_of_calls_and_of_who_was_refused(open_house: OpenHouse) -> None:
