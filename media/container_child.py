@@ -104,17 +104,23 @@ def main() -> None:
 
 def confine(memory: int, cpu: int) -> None:
     """Give up all that is not needed, for good. `memory`: bytes; `cpu`: seconds."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the whole group, and the parent may be draining
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)  # they may reach the whole group, and the parent drains first
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # nobody listens any more: end at once
     os.nice(NICENESS)
-    for limit, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, cpu),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 3),  # the three that are open: no file and no socket besides
-    ):
-        resource.setrlimit(limit, (most, most))
+    _limit(resource.RLIMIT_CPU, cpu)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_NOFILE, 3)  # the three that are open: no file and no socket besides
+    if sys.platform != "darwin":  # which has no such limit
+        _limit(resource.RLIMIT_AS, memory)
+
+
+def _limit(kind: int, most: int) -> None:
+    _, highest = resource.getrlimit(kind)
+    if highest != resource.RLIM_INFINITY:
+        most = min(most, highest)  # whoever started the server has set a lower one
+    resource.setrlimit(kind, (most, most))
 
 
 def records(file: "File", rate: int, seconds: float) -> Iterator[tuple[bytes, bytes]]:
@@ -123,8 +129,10 @@ def records(file: "File", rate: int, seconds: float) -> Iterator[tuple[bytes, by
         stream = container.streams.best("audio")
         if not isinstance(stream, av.AudioStream):
             raise Refused("no_audio", f"There is no audio in the file: {SEND}.")
-        if stream.codec_context.name not in CODECS:
-            raise Refused("unsupported", f"{stream.codec_context.name} is not decoded here: {SEND}.")
+        codec: av.AudioCodecContext | None = stream.codec_context
+        if codec is None or codec.name not in CODECS:
+            name = "The audio's codec" if codec is None else codec.name
+            raise Refused("unsupported", f"{name} is not decoded here: {SEND}.")
         about = _about(container, stream)
         _check(about, seconds)
         yield ABOUT, _json(**about)

@@ -177,7 +177,8 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes]]] = {
     "WAV at 384 kHz": ("unsupported", lambda: wav(np.zeros(50_000, np.int16), rate=384_000)),
     "nine channels": ("unsupported", lambda: wav(np.zeros((50_000, 9), np.int16))),
     "no channel": ("no_audio", lambda: wav(np.zeros(50_000, np.int16), channels=0)),
-    "an unknown codec": ("unsupported", lambda: encoded("matroska", "tta")),
+    "a codec that is not for speech": ("unsupported", lambda: encoded("matroska", "tta")),
+    "an unknown codec": ("unsupported", lambda: encoded("matroska", "tta").replace(b"A_TTA1", b"A_TTA9")),
 }
 
 
