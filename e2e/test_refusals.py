@@ -51,6 +51,19 @@ def test_all_lines_busy_until_one_is_free(page: PageFactory, server: ServerFacto
     wait_for_more(second)
 
 
+def test_a_caller_waits_in_line_and_sees_where_it_stands(
+    page: PageFactory, server: ServerFactory, alphabet: Path
+) -> None:
+    running = server("--capacity", "1", "--queue-wait", "60")
+    first, second = (page(running.url, *microphone(alphabet)) for _ in range(2))
+    start(first)
+    press_start(second)
+    expect(second.locator("#status")).to_have_text("Next in line", timeout=CONNECTED)
+    stop(first)
+    expect(second.locator("#status")).to_have_text("Listening", timeout=CONNECTED)
+    wait_for_more(second)
+
+
 @pytest.mark.parametrize("button", ["Use this key", "Start"])
 def test_a_key_is_asked_for(page: PageFactory, server: ServerFactory, alphabet: Path, button: str) -> None:
     one = page(server("--keys", KEY).url, *microphone(alphabet))

@@ -59,16 +59,19 @@ class Call:
         await self._socket.close()
 
     async def _receive(self, wanted: str) -> dict[str, Any]:
+        patience = CONNECT
         while True:
             try:
-                message = await self._socket.receive(CONNECT)
+                message = await self._socket.receive(patience)
             except TimeoutError:
-                raise CallFailed(f"The server did not answer within {CONNECT:.0f} seconds.") from None
+                raise CallFailed(f"The server did not answer within {patience:.0f} seconds.") from None
             if message.type is not aiohttp.WSMsgType.TEXT:
                 raise CallFailed(self.refusal or "The server closed the connection.")
             fields: dict[str, Any] = json.loads(message.data)
             if fields["type"] == wanted:
                 return fields
+            if fields["type"] == "queued":
+                patience = CONNECT + fields["wait"]
             if fields["type"] == "error":
                 self.refusal = fields["message"]
                 raise CallFailed(self.refusal)

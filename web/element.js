@@ -6,11 +6,13 @@
  * this module is from.
  */
 
-import { ending, OffhookClient } from './offhook.js';
+import { ending, inLine, OffhookClient } from './offhook.js';
 import { TranscriptView } from './render.js';
 
 const HOME = new URL('.', import.meta.url).href;
-const PASSED_ON = /** @type {const} */ (['state', 'word', 'partial', 'pause', 'digit', 'transcript', 'error', 'ended']);
+const PASSED_ON = /** @type {const} */ (
+  ['state', 'queued', 'word', 'partial', 'pause', 'digit', 'transcript', 'error', 'ended']
+);
 
 /** @type {Record<string, string>} */
 const STATES = {
@@ -99,6 +101,7 @@ export class OffhookTranscript extends HTMLElement {
     const url = this.getAttribute('src') ?? this.getAttribute('url') ?? HOME;
     const client = new OffhookClient({ url, token: this.getAttribute('token') ?? undefined });
     client.addEventListener('state', ({ detail }) => this.#show(detail.state));
+    client.addEventListener('queued', ({ detail }) => (this.#status.textContent = inLine(detail.position)));
     client.addEventListener('transcript', ({ detail }) => this.#view.show(detail.transcript));
     client.addEventListener('error', ({ detail }) => this.#say(detail.message));
     client.addEventListener('ended', ({ detail }) => this.#say(ending(detail.reason) || this.#message.textContent));

@@ -23,7 +23,7 @@ const SENTENCES = {
   busy: ['All lines are busy.'],
   drain: ['The server is restarting.'],
   draining: ['The server is about to restart.'],
-  too_many_requests: ['Too many calls came from here in a short time.', 'Wait a minute, then press Start.'],
+  too_many_requests: ['Too many calls come from here, or with this key.', 'Wait a minute, then press Start.'],
   engine_down: ['The speech recognizer has stopped and is being restarted.'],
   internal: ['Something went wrong on the server.'],
   slow_reader: ['This browser could not keep up with the words.'],
@@ -39,6 +39,8 @@ const SENTENCES = {
   forbidden_origin: ['The server does not take calls from this site.', 'Ask its operator to allow this address.'],
   bad_offer: ['The server could not use what this browser offered.', 'Update the browser, then try again.'],
   bad_candidate: ['The server could not use a network address of this browser.', 'Try another network, then press Start.'],
+  bad_audio: ['The server could not read the sound that was sent.', 'Reload the page.'],
+  unreadable: ['This page and the server do not understand each other.', 'Reload the page.'],
   bad_message: ['This page and the server do not understand each other.', 'Reload the page.'],
   out_of_order: ['This page and the server got out of step.', 'Reload the page.'],
   too_large: ['The server found a message too large.', 'Reload the page.'],
@@ -66,6 +68,14 @@ export function sentence(failure, { retrying = false } = {}) {
     ? SENTENCES[failure.code]
     : [failure.message || `The server refused the call (${failure.code}).`];
   return `${says} ${retrying ? again(failure) : remedy}`;
+}
+
+/**
+ * Where a caller stands who waits for a line.
+ * @param {number} position 1 for the first.
+ */
+export function inLine(position) {
+  return position === 1 ? 'Next in line' : `Number ${position} in line`;
 }
 
 /**

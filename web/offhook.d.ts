@@ -82,6 +82,8 @@ export interface ClientEvents {
   level: CustomEvent<{ level: number }>;
   /** Every 2 s while live; null while unknown. */
   stats: CustomEvent<{ roundTrip: number | null; wordLatency: number | null }>;
+  /** All lines are taken: where this call stands among those who wait, 1 for the next. It may come several times. */
+  queued: CustomEvent<{ position: number }>;
   /** The server will end this connection in so many seconds. */
   closing: CustomEvent<{ in: number }>;
   error: CustomEvent<ClientError>;
@@ -137,6 +139,8 @@ export class OffhookClient extends EventTarget {
 
 /** Why a call ended, as a sentence; empty where the person ended it or an error has said it already. */
 export function ending(reason: string): string;
+/** Where a caller stands who waits for a line, in words. */
+export function inLine(position: number): string;
 /** The signal socket's address, from the server's. */
 export function signalUrl(url: string | undefined): string;
 /** What the browser does to a voice: echo and noise removed, level kept even. */

@@ -12,7 +12,7 @@ import { backoff, newCall, step } from './signaling.js';
 import { Transcript } from './transcript.js';
 
 export { Transcript } from './transcript.js';
-export { ending } from './messages.js';
+export { ending, inLine } from './messages.js';
 export { RAW, VOICE } from './microphone.js';
 
 /** @typedef {import('./offhook.js').ClientOptions} ClientOptions */
@@ -28,7 +28,7 @@ const LATENCIES = 20; // words whose median is shown
 const OPEN = 1; // a socket's readyState
 const GOODBYE = 1000; // close codes: the normal one, and one of ours that leaves the session held
 const BACK_SOON = 4000;
-const KEY = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/; // what a WebSocket subprotocol may hold (RFC 6455, section 4.1)
+const KEY = /^[A-Za-z0-9._~+/=!@$*^|-]+$/; // what a key or a token may hold; as a subprotocol it is escaped
 
 /** @type {Record<number, string>} */
 const REFUSED = { 401: 'unauthorized', 403: 'forbidden_origin', 429: 'too_many_requests', 503: 'busy' };
@@ -299,6 +299,7 @@ export class OffhookClient extends EventTarget {
       case 'retry': return this.#retry(action.attempt, action.failure);
       case 'begin': return this.#beginSession();
       case 'fail': return this.#report(action.failure, { fatal: true });
+      case 'queued': return this.#dispatch('queued', { position: action.position });
       case 'closing': return this.#dispatch('closing', { in: action.in });
       case 'ended': return this.#end(action.reason);
     }
@@ -306,7 +307,7 @@ export class OffhookClient extends EventTarget {
 
   #connect() {
     const { url, token, socket: Socket } = this.#options;
-    const offered = token ? ['offhook', `bearer.${token}`] : ['offhook'];
+    const offered = token ? ['offhook', `bearer.${encodeURIComponent(token)}`] : ['offhook'];
     const socket = new /** @type {typeof WebSocket} */ (Socket)(signalUrl(url), offered);
     let opened = false;
     socket.onopen = () => {

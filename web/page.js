@@ -2,7 +2,7 @@
 
 import { Keypad } from './keypad.js';
 import { LineNow } from './line.js';
-import { ending, OffhookClient, RAW, VOICE } from './offhook.js';
+import { ending, inLine, OffhookClient, RAW, VOICE } from './offhook.js';
 import { TranscriptView } from './render.js';
 
 /** @typedef {import('./offhook.js').ClientState} ClientState */
@@ -43,6 +43,7 @@ const view = new TranscriptView(byId('transcript'));
 const lineNow = new LineNow(() => performance.now() / 1000);
 
 client.addEventListener('state', ({ detail }) => showState(detail.state));
+client.addEventListener('queued', ({ detail }) => label(byId('status'), inLine(detail.position)));
 client.addEventListener('transcript', showTranscript);
 client.addEventListener('level', ({ detail }) => showLevel(detail.level));
 client.addEventListener('stats', ({ detail }) => showFigures(detail));

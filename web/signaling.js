@@ -2,16 +2,16 @@
  * The browser's half of the signaling conversation, as a table: what a call may be told in each phase, and what is to
  * be done then. Pure: no socket, no peer, no clock. `offhook.js` is the shell that tells it and does what it says.
  *
- *     idle ─▶ connecting ─▶ [resuming] ─▶ offering ─▶ joining ─▶ live ◀─▶ shaky
- *                 ▲                          ▲                    │         │
- *                 │                          └───── restart ──────┴─────────┘
- *              waiting ◀─ [diagnosing] ◀─ a socket lost           └─▶ finishing ─▶ ended
+ *     idle ─▶ connecting ─▶ [resuming] ─▶ offering ─▶ [queued] ─▶ joining ─▶ live ◀─▶ shaky
+ *                 ▲                          ▲                                │         │
+ *                 │                          └─────────── restart ────────────┴─────────┘
+ *              waiting ◀─ [diagnosing] ◀─ a socket lost                       └─▶ finishing ─▶ ended
  *
  * The one rule: a timer belongs to the phase that asked for it, and dies with it.
  */
 
 /**
- * @typedef {'idle'|'connecting'|'resuming'|'offering'|'joining'|'live'|'shaky'|'diagnosing'|'waiting'|'finishing'
+ * @typedef {'idle'|'connecting'|'resuming'|'offering'|'queued'|'joining'|'live'|'shaky'|'diagnosing'|'waiting'|'finishing'
  *   |'ended'} Phase
  *
  * @typedef {object} Failure
@@ -46,6 +46,7 @@
  *   | {do: 'retry', attempt: number, failure: Failure}
  *   | {do: 'begin'}
  *   | {do: 'fail', failure: Failure}
+ *   | {do: 'queued', position: number}
  *   | {do: 'closing', in: number}
  *   | {do: 'ended', reason: string}} Action
  *
@@ -176,6 +177,11 @@ function gathered(call, { candidate }) {
   if (call.candidates >= CANDIDATES) return [call];
   const next = { ...call, candidates: call.candidates + 1 };
   return [next, { do: 'send', message: { type: 'candidate', candidate } }];
+}
+
+/** All lines are taken, and the server lets callers wait: it says where this one stands. @type {Rule} */
+function queued(call, { position, wait = 0 }) {
+  return [{ ...call, phase: 'queued' }, { do: 'queued', position }, { do: 'timer', seconds: wait + JOINING }];
 }
 
 /** @type {Rule} */
@@ -314,7 +320,8 @@ const TABLE = {
   connecting: { ...CONNECTED, ready: greeted, due: greetingLate },
   resuming: { ...CONNECTED, ready: resumed, due: greetingLate },
   // Candidates that come before the answer are the old peer's.
-  offering: { ...CONNECTED, described, gathered, answer: answered, due: unreachable },
+  offering: { ...CONNECTED, described, gathered, queued, answer: answered, due: unreachable },
+  queued: { ...CONNECTED, gathered, queued, answer: answered, due: greetingLate },
   joining: { ...CONNECTED, gathered, candidate, peer: peerWhileJoining, open: live, due: unreachable },
   live: { ...CONNECTED, gathered, candidate, peer: peerWhileLive, ended: sessionEnded, stop: finish },
   shaky: { ...CONNECTED, gathered, candidate, peer: peerWhileShaky, ended: sessionEnded, stop: finish, due: restart },

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { ending, line, sentence } from '../../web/messages.js';
+import { ending, inLine, line, sentence } from '../../web/messages.js';
 
 const CODES = `microphone_refused microphone_missing microphone_busy microphone_lost microphone_failed insecure_origin
   unsupported busy drain draining too_many_requests engine_down internal slow_reader unknown_session connection_lost lost
-  unreachable never_connected unauthorized forbidden_origin bad_offer bad_candidate bad_message out_of_order too_large`;
+  unreachable never_connected unauthorized forbidden_origin bad_offer bad_candidate bad_audio unreadable bad_message out_of_order too_large`;
 
 for (const code of CODES.split(/\s+/)) {
   test(`${code} has a sentence that says what to do`, () => {
@@ -27,6 +27,10 @@ test('a busy server says how long the wait is', () => {
   const text = sentence({ code: 'busy', retryAfter: 4.2 }, { retrying: true });
   assert.equal(text, 'All lines are busy. A line is tried again in 5 seconds.');
   assert.match(sentence({ code: 'busy', retryAfter: 1 }, { retrying: true }), /in a second\.$/);
+});
+
+test('who waits in line reads where', () => {
+  assert.deepEqual([1, 2, 12].map(inLine), ['Next in line', 'Number 2 in line', 'Number 12 in line']);
 });
 
 test('a lost connection says that it is coming back by itself', () => {

@@ -27,7 +27,7 @@ function setUp(options = {}) {
   });
   /** @type {[string, any][]} */
   const heard = [];
-  for (const name of ['state', 'word', 'partial', 'pause', 'digit', 'stats', 'closing', 'error', 'ended']) {
+  for (const name of ['state', 'queued', 'word', 'partial', 'pause', 'digit', 'stats', 'closing', 'error', 'ended']) {
     client.addEventListener(name, (/** @type {any} */ event) => heard.push([name, event.detail]));
   }
   const all = (/** @type {string} */ name) => heard.filter(([one]) => one === name).map(([, detail]) => detail);
@@ -74,7 +74,24 @@ test('a key travels as a subprotocol', async () => {
   assert.deepEqual(socket().protocols, ['offhook', 'bearer.secret-1']);
 });
 
-test('a key that no subprotocol can hold is refused before the microphone is asked for', async () => {
+test('a key that is no subprotocol as it stands is escaped', async () => {
+  const { client } = setUp({ token: 'c2VjcmV0+/==' });
+  await client.start();
+  assert.deepEqual(socket().protocols, ['offhook', 'bearer.c2VjcmV0%2B%2F%3D%3D']);
+});
+
+test('where a caller stands in line is told, and the call goes on when it is answered', async () => {
+  const { client, all } = setUp();
+  await client.start();
+  socket().greets('s1');
+  await settled();
+  for (const position of [2, 1]) socket().says({ type: 'queued', position, wait: 60 });
+  assert.deepEqual([all('queued'), client.state], [[{ position: 2 }, { position: 1 }], 'connecting']);
+  await answer();
+  assert.equal(client.state, 'live');
+});
+
+test('a key that no server has is refused before the microphone is asked for', async () => {
   const { client, media, all } = setUp({ token: 'has space' });
   await client.start();
   assert.deepEqual([all('error')[0].code, media.asked.length, client.state], ['unauthorized', 0, 'ended']);

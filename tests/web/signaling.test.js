@@ -47,6 +47,24 @@ test('an offer goes out, the answer comes in, the open channel makes the call li
   assert.deepEqual([call.phase, call.joined, call.attempts], ['live', true, 0]);
 });
 
+test('who waits in line is told where, for as long as the server lets them wait', () => {
+  const line = [...JOINED.slice(0, 3), { on: 'queued', position: 3, wait: 60 }];
+  assert.deepEqual(after(line).actions, [{ do: 'queued', position: 3 }, { do: 'timer', seconds: 80 }]);
+  const further = after([...line, { on: 'gathered', candidate: null }, { on: 'queued', position: 2, wait: 60 }]);
+  assert.deepEqual([further.call.phase, further.done], ['queued', ['queued', 'timer']]);
+  assert.deepEqual(sent(after([...line, { on: 'gathered', candidate: null }]).actions).length, 1);
+  const { call, done } = after([...line, { on: 'answer', sdp: 'v=1' }]);
+  assert.deepEqual([call.phase, done], ['joining', ['accept', 'timer']]);
+});
+
+test('who waits in line may go, is let go when the wait is over, and comes back when the server is silent', () => {
+  const line = [...JOINED.slice(0, 3), { on: 'queued', position: 1, wait: 60 }];
+  assert.deepEqual(sent(after([...line, { on: 'stop' }]).actions), [{ type: 'bye' }]);
+  const over = after([...line, { on: 'error', failure: { code: 'busy', retryAfter: 5 } }]);
+  assert.deepEqual([over.call.phase, over.call.session, over.call.asked], ['waiting', null, true]);
+  assert.equal(after([...line, { on: 'due' }]).call.phase, 'waiting');
+});
+
 test('candidates are trickled both ways, and those before the answer belong to an old peer', () => {
   const theirs = { on: 'candidate', candidate: { candidate: 'c' } };
   assert.deepEqual(after([...JOINED.slice(0, 3), theirs]).actions, []);
