@@ -160,5 +160,5 @@ async def build_info(request: web.Request) -> web.Response:
 
 async def modules(request: web.Request) -> web.Response:
     """The places, as moshi-server tells of them; open to everyone, as `/health` is."""
-    stats, draining = request.app[ENGINE].stats(), request.app[SWITCHBOARD].draining
-    return web.json_response(modules_info(request.app[CONFIG], stats, draining=draining))
+    capacity, free = request.app[ENGINE].stats().capacity, request.app[SWITCHBOARD].free
+    return web.json_response(modules_info(request.app[CONFIG], capacity, free))

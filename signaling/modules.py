@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.base import Stats
 from signaling.checkout import Checkout
 from signaling.config import Config
 
@@ -62,9 +61,8 @@ class BuildInfo:
         return asdict(self)
 
 
-def modules_info(config: Config, stats: Stats, *, draining: bool) -> list[dict[str, str]]:
+def modules_info(config: Config, capacity: int, free: int) -> list[dict[str, str]]:
     """What runs here, as moshi-server's modules_info lists it. Places that would not be given count as used."""
-    free = 0 if draining else stats.free
     moshi = config.engine == "moshi"
     return [
         {
@@ -72,8 +70,8 @@ def modules_info(config: Config, stats: Stats, *, draining: bool) -> list[dict[s
             "path": PATH,
             "lm": config.model if moshi else config.engine,
             "audio_tokenizer": "mimi" if moshi else "none",
-            "used_slots": str(stats.capacity - free),
-            "total_slots": str(stats.capacity),
+            "used_slots": str(capacity - free),
+            "total_slots": str(capacity),
         }
     ]
 

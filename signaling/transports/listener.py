@@ -7,13 +7,14 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 
 from aiohttp import web
 
 from media.errors import SlowReader
 from signaling.errors import BadMessage, TooMany, sentence, wire_error
 from signaling.eventlog import EventLog
+from signaling.events import Entry
 from signaling.feeds import CaptionFeed, EventFeed, Feed
 from signaling.http import METRICS, viewer
 from signaling.switchboard import Switchboard
@@ -28,6 +29,8 @@ HEADERS = {
     "X-Accel-Buffering": "no",  # nginx would keep events back until it has some kilobytes
 }
 
+Left = asyncio.Future[None] | None  # done once the reader's connection is gone, where that is known
+
 log = logging.getLogger("offhook.listener")
 
 
@@ -41,23 +44,23 @@ class ListenerDoor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events, after the last one that the reader has seen. Raises UnknownSession, TooMany or
         BadMessage."""
-        session, transcript = self._found(request)
+        session, transcript, left = self._found(request)
         after = _last_seen(request)
         if transcript.ended and after and after >= transcript.seq:
             return web.Response(status=204)  # which tells an EventSource not to come back
         with self._counted(session):
-            return await follow(request, transcript, EventFeed(), after)
+            return await follow(request, transcript, EventFeed(), after, left)
 
     async def captions(self, request: web.Request) -> web.StreamResponse:
         """WebVTT, from the session's beginning. Raises UnknownSession or TooMany."""
-        session, transcript = self._found(request)
+        session, transcript, left = self._found(request)
         with self._counted(session):
-            return await follow(request, transcript, CaptionFeed())
+            return await follow(request, transcript, CaptionFeed(), 0, left)
 
-    def _found(self, request: web.Request) -> tuple[str, EventLog]:
+    def _found(self, request: web.Request) -> tuple[str, EventLog, Left]:
         session = request.match_info["id"]
-        viewer(request, session)
-        return session, self._switchboard.transcript(session)
+        who = viewer(request, session)
+        return session, self._switchboard.transcript(session), who.left
 
     @contextlib.contextmanager
     def _counted(self, session: str) -> Iterator[None]:
@@ -74,14 +77,14 @@ class ListenerDoor:
                 del self._readers[session]
 
 
-async def follow(request: web.Request, transcript: EventLog, feed: Feed, after: int = 0) -> web.StreamResponse:
+async def follow(request: web.Request, transcript: EventLog, feed: Feed, after: int, left: Left) -> web.StreamResponse:
     """Write a session's events after the one numbered `after`, until it ends; a reader who does not read is let go."""
     response = web.StreamResponse(headers=HEADERS)
     response.content_type, response.charset = feed.content_type, "utf-8"
     await response.prepare(request)
     pen = Pen(response)
     try:
-        await _tell(pen, transcript, feed, after)
+        await _tell(pen, transcript.read(after), feed, left)
     except SlowReader as error:
         log.info("let go of a listener session=%s: %s", request.match_info["id"][:8], error)
         request.app[METRICS].let_go()
@@ -93,18 +96,21 @@ async def follow(request: web.Request, transcript: EventLog, feed: Feed, after: 
     return response
 
 
-async def _tell(pen: "Pen", transcript: EventLog, feed: Feed, after: int) -> None:
-    await pen.write(feed.opening)
-    events = transcript.read(after)
+async def _tell(pen: "Pen", events: AsyncGenerator[Entry, None], feed: Feed, left: Left) -> None:
+    gone = {left} if left else set()
     waiting = asyncio.ensure_future(anext(events, None))
     try:
+        await pen.write(feed.opening)
         while True:
-            done, _ = await asyncio.wait((waiting,), timeout=KEEP_ALIVE)
+            done, _ = await asyncio.wait({waiting} | gone, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED)
+            if done & gone:
+                break
             if not done:
                 await pen.write(feed.idle)
                 continue
             if (entry := waiting.result()) is None:
-                return await pen.write(feed.close())
+                await pen.write(feed.close())
+                break
             await pen.write(feed.tell(entry))
             waiting = asyncio.ensure_future(anext(events, None))
     finally:

@@ -104,7 +104,7 @@ async def deaf(house: House, path: str) -> AsyncIterator[asyncio.StreamReader]:
 
 def shout(transcript: EventLog) -> None:
     """More than any buffer on the way holds."""
-    for number in range(800):
+    for number in range(300):
         transcript.append(Word("x" * 20_000, float(number)))
 
 
@@ -212,6 +212,19 @@ async def test_listeners_are_bounded_over_all_sessions(house: House, monkeypatch
         assert response.status == 200
         async with house.http.get(f"{house.url}/v1/sessions/{second}/events") as refused:
             assert (refused.status, refused.headers["Retry-After"]) == (429, "30")
+
+
+@pytest.mark.parametrize("path", ["events", "captions.vtt"])
+async def test_a_listener_that_goes_makes_room_at_once(
+    house: House, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "MOST_READERS", 1)
+    session, _ = await begun(house)
+    url = f"{house.url}/v1/sessions/{session}/{path}"
+    for _ in range(3):
+        async with deaf(house, f"/v1/sessions/{session}/{path}"), house.http.get(url) as refused:
+            assert refused.status == 429
+        await until(lambda: house.connections == 1)  # that of the requests which are not deaf
 
 
 @pytest.mark.parametrize("path", ["events", "captions.vtt"])
