@@ -50,15 +50,16 @@ class RemoteStream(WireStream):
 
     async def _release(self) -> None:
         self._home.left(self)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await hang_up(self._socket)
+        reading, writing = self._tasks
+        writing.cancel()
+        await hang_up(self._socket)  # while it is read: aiohttp does not wait for the answer once a read was cancelled
+        reading.cancel()
+        await asyncio.gather(reading, writing, return_exceptions=True)
 
     async def _read(self) -> None:
         while self.hear(reply := await receive(self._socket), LOST):
             pass
-        if reply is None:
+        if reply is None and not self._closed:
             self._home.lost()
 
     async def _write(self) -> None:
