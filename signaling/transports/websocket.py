@@ -120,6 +120,7 @@ class Line(web.WebSocketResponse):
 
     def __init__(self, dialect: Dialect, message_limit: int, subprotocols: Iterable[str]) -> None:
         super().__init__(
+            autoclose=False,  # who sees our close frame finds its place free
             autoping=False,
             compress=False,  # a few bytes could become many
             max_msg_size=message_limit + 1,  # aiohttp refuses a message of just this size
@@ -168,6 +169,7 @@ class SocketTransport(Transport):
         self._behind = False  # the session is busy with what was read last: nobody looks for more
         self._finishing = False
         self._over = False  # nothing more can be read
+        self._stuck = False  # the caller takes nothing any more, and no close frame either
         self._tasks = [asyncio.create_task(self._watch())]
 
     @property
@@ -192,7 +194,7 @@ class SocketTransport(Transport):
             async with asyncio.timeout(SEND_DEADLINE):
                 await self._line.say(message)
         except TimeoutError:
-            self._below.abort()
+            self._stuck = True
             raise SlowReader(f"events were not read for {SEND_DEADLINE:.0f} s") from None
         except ConnectionError:
             return  # for the reading side to find out
@@ -208,6 +210,8 @@ class SocketTransport(Transport):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._stuck:
+            self._below.abort()
         known = ENDINGS.get(reason)
         await hang_up(self._line, self._below, known.close if known else WSCloseCode.OK, reason)
 
