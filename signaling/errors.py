@@ -164,6 +164,14 @@ def sentence(error: BaseException) -> str:
     return known.title + "." if known.code == "internal" else str(error) or known.title + "."
 
 
+def no_free_channels(code: str, text: str) -> str:
+    """A failure's text for clients that look for moshi-server's words, which then try again: they come first wherever
+    another place, or the same one later, may be free."""
+    if code == WIRE[Full].code:
+        return str(Full())
+    return f"{Full()}: {text}" if code == WIRE[TooMany].code else text
+
+
 def retry_after(error: BaseException) -> int | None:
     """Seconds after which trying again makes sense, or None where it does not."""
     if isinstance(error, SignalingError):

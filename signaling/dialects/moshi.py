@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from engine.base import SAMPLE_RATE
 from engine.ends import Ends
-from engine.errors import Full
 from engine.events import Mark, Partial, Pause, Step, Word, WordEnd
 from engine.verbs import Audio as Samples
 from engine.wire import WINDOW, Failure, Fed, Finished, Init, OggOpus, Ready, Reply, WireError, decode_request, encode
@@ -22,15 +21,14 @@ from media.voice import OpusDecoder
 from signaling.commands import Audio, Clear, Command, Finish, Flush, MarkAt, Say
 from signaling.dialects.base import Message
 from signaling.dialects.sound import Sound
-from signaling.errors import ENDINGS, WIRE, Unreadable
+from signaling.errors import ENDINGS, Unreadable, no_free_channels
 from signaling.events import Ended, Entry
 
-BUSY = WIRE[Full].code
 ALL_SAID = Mark(0)  # after a plain Flush: Yap's clients take a Marker for the end, and a mere close only after 10 s
 MOST = 3600.0  # seconds of backlog: more than any door lets wait
 UNHEARD = ("bye", "lost")  # endings after which nobody listens
 CODES = {  # of our failures, as our own language knows them: for all others the engine is unavailable
-    BUSY: "full",
+    **dict.fromkeys(("busy", "too_many_requests"), "full"),
     "slow_reader": "overrun",
     **dict.fromkeys(("bad_message", "unreadable", "bad_audio", "out_of_order", "too_large"), "misuse"),
 }
@@ -89,7 +87,7 @@ class Moshi:
 
     def error(self, code: str, text: str) -> Sequence[Message]:
         self._refused = True
-        return [self._failure(code, str(Full()) if code == BUSY else text)]
+        return [self._failure(code, no_free_channels(code, text))]
 
     @property
     def _seconds(self) -> float:

@@ -9,18 +9,16 @@ A Partial is everything said so far, with what may still change at its end; a Fi
 import base64
 from collections.abc import Sequence
 
-from engine.errors import Full
 from engine.events import Partial, Word
 from engine.wire import MESSAGE_LIMIT
 from signaling.commands import Audio, Command, Finish, Say
 from signaling.dialects.base import Message
 from signaling.dialects.native import dumps, loads
 from signaling.dialects.sound import Sound
-from signaling.errors import ENDINGS, WIRE, BadMessage, OutOfOrder
+from signaling.errors import ENDINGS, BadMessage, OutOfOrder, no_free_channels
 from signaling.events import Ended, Entry
 
 SAID_ALL = ("finished", "idle", "no_speech", "max_session", "drain")  # endings before which the last words are told
-BUSY = WIRE[Full].code
 
 
 class Yap:
@@ -70,7 +68,7 @@ class Yap:
 
     def error(self, code: str, text: str) -> Sequence[Message]:
         self._refused = True
-        return [dumps({"type": "Error", "message": str(Full()) if code == BUSY else text})]
+        return [dumps({"type": "Error", "message": no_free_channels(code, text)})]
 
     def _heard(self, audio: object) -> Sequence[Audio]:
         if not isinstance(audio, str):

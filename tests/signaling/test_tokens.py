@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import aiohttp
+import msgpack
 import pytest
 
 from signaling.auth import TOKEN_LIFETIME
@@ -210,6 +211,20 @@ async def test_a_key_has_so_many_sessions_at_once_with_those_of_its_tokens(house
         assert (status, code) == (429, "too_many_requests")
         assert int(headers["Retry-After"]) > 0
     assert (await begin(house, BANK))[0] == 201
+
+
+async def test_clients_of_moshi_server_take_a_keys_limit_for_a_full_house(house: House) -> None:
+    for _ in range(2):
+        assert (await begin(house, SHOP))[0] == 201
+    url = f"{house.url}/api/asr-streaming"
+    async with house.http.ws_connect(url, headers={"kyutai-api-key": SHOP}) as socket:
+        error = msgpack.unpackb(await socket.receive_bytes())
+        assert error["type"] == "Error"
+        assert error["message"].startswith("no free channels: This key may have 2 sessions")
+        await socket.receive()
+    assert socket.close_code == 1013
+    async with house.http.ws_connect(url, params={"auth_id": BANK}) as socket:
+        assert msgpack.unpackb(await socket.receive_bytes())["type"] == "Ready"
 
 
 async def test_a_token_may_be_for_pages_of_one_origin(open_house: OpenHouse) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from typing import Any
 
+import msgpack
 import pytest
 
 from tests.media.offers import CHROME
@@ -146,6 +147,24 @@ async def test_places_are_not_called_free_while_somebody_waits_for_one(
     waiting.cancel()
     await until(lambda: house.switchboard.waiting == 0)
     assert (await house.health())["free"] == 4
+
+
+async def test_a_socket_is_greeted_once_there_is_a_place(house: House) -> None:
+    async def greeting() -> Any:
+        async with house.http.ws_connect(f"{house.url}/api/asr-streaming") as socket:
+            return msgpack.unpackb(await socket.receive_bytes())
+
+    waiting = asyncio.create_task(greeting())
+    await until(lambda: house.switchboard.waiting == 1)
+    await free(house)
+    assert (await waiting)["type"] == "Ready"
+
+
+async def test_a_socket_that_is_cut_leaves_the_line(house: House) -> None:
+    gone = await house.http.ws_connect(f"{house.url}/v1/stream")
+    await until(lambda: house.switchboard.waiting == 1)
+    Browser(gone).lose()
+    await until(lambda: house.switchboard.waiting == 0)
 
 
 async def test_keys_take_turns(open_house: OpenHouse) -> None:
