@@ -25,11 +25,11 @@ OBJECT = {f".git/objects/{COMMIT[:2]}/{COMMIT[2:]}": zlib.compress(BODY)}
 
 def test_a_branch_its_commit_and_when_that_was_made(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
-        ".git/HEAD": "ref: refs/heads/work/on\n",
-        ".git/refs/heads/work/on": f"{COMMIT}\n",
+        ".git/HEAD": "ref: refs/heads/topic/on\n",
+        ".git/refs/heads/topic/on": f"{COMMIT}\n",
         **OBJECT,
     }
-    assert Checkout.read(write(tmp_path, files)) == Checkout("work/on", COMMIT, 1_700_000_000)
+    assert Checkout.read(write(tmp_path, files)) == Checkout("topic/on", COMMIT, 1_700_000_000)
 
 
 def test_a_clone_keeps_its_references_and_objects_packed(tmp_path: Path) -> None:
