@@ -168,3 +168,5 @@ def configure_logs(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     for library in ("aiohttp", "aioice", "aiortc", "asyncio"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # Its warning of a WebSocket that offers unknown subprotocols has the caller's address in it, and what was offered.
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)

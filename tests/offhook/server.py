@@ -18,7 +18,8 @@ START = 20.0  # seconds for a server to be warm
 
 async def spawn(*arguments: str) -> asyncio.subprocess.Process:
     """`offhook` with these arguments, in a process group of its own, without the settings of this environment."""
-    environment = {name: value for name, value in os.environ.items() if "OFFHOOK" not in name}
+    ours = ("OFFHOOK", "KYUTAI", "YAP")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-from signaling.limits import ASKERS_KEPT, RateLimit
+from signaling.limits import ASKERS_KEPT, RateLimit, Shares
 
 
 def test_a_minutes_worth_may_come_at_once_and_then_it_waits() -> None:
@@ -40,3 +40,15 @@ def test_a_flood_of_addresses_does_not_grow_the_memory() -> None:
     for number in range(ASKERS_KEPT + 500):
         limit.take(str(number), now=0.0)
     assert len(limit._buckets) == ASKERS_KEPT
+
+
+def test_shares_are_counted_and_who_has_none_is_forgotten() -> None:
+    shares = Shares()
+    for _ in range(2):
+        shares.take(["address 1", "key shop"])
+    shares.take(["address 2", "key shop"])
+    assert [shares.of(holder) for holder in ("address 1", "address 2", "key shop", "key bank")] == [2, 1, 3, 0]
+    shares.give_back(["address 2", "key shop"])
+    shares.give_back(["address 1", "key shop"])
+    shares.give_back(["address 1", "key shop"])
+    assert shares._held == {}
