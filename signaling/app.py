@@ -1,6 +1,7 @@
 """The one place where the parts are joined."""
 
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Any
 
@@ -9,17 +10,21 @@ from aiohttp import web
 from engine.base import Engine
 from signaling import http, sessions, tokens
 from signaling.auth import Auth, Names, Origins
+from signaling.body import uninvited
 from signaling.config import Config
 from signaling.dialects.moshi import Moshi
 from signaling.dialects.root import Root
 from signaling.dialects.token import Token
 from signaling.http import AUTH, CONFIG, METRICS, NAMES, ORIGINS, SWITCHBOARD
+from signaling.lag import LoopLag
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.modules import BuildInfo, modules_info
 from signaling.page import PageFile, page_files
 from signaling.switchboard import Switchboard
+from signaling.transports.asr_file import AsrFileDoor
 from signaling.transports.listener import ListenerDoor
 from signaling.transports.peer import Peers
+from signaling.transports.upload import Uploads
 from signaling.transports.webrtc import SignalDoor
 from signaling.transports.websocket import Door, SocketDoor
 from signaling.transports.whip import WhipDoor
@@ -64,6 +69,8 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app[ROOT] = SocketDoor(switchboard, root_door(config))
     for door in socket_doors(config):
         app.router.add_get(door.path, SocketDoor(switchboard, door).handle)
+    uploads = Uploads(switchboard, config)
+    app.router.add_post("/api/asr-streaming", AsrFileDoor(uploads).handle, expect_handler=uninvited)
     listener = ListenerDoor(switchboard)
     app.router.add_get("/v1/sessions/{id}/events", listener.handle, allow_head=False)
     app.router.add_get("/v1/sessions/{id}/captions.vtt", listener.captions, allow_head=False)
@@ -72,6 +79,7 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     for name, file in files.items():
         app.router.add_get(f"/{name}", file.handle)
     app.on_shutdown.append(drain)
+    app.cleanup_ctx.append(watch_lag)
     return app
 
 
@@ -94,6 +102,14 @@ def root_door(config: Config) -> Door:
 async def drain(app: web.Application) -> None:
     """Live calls get their last words before the sockets close."""
     await app[SWITCHBOARD].drain()
+
+
+async def watch_lag(app: web.Application) -> AsyncIterator[None]:
+    """How late the event loop is, while the server runs."""
+    lag = LoopLag(app[METRICS].lag)
+    lag.start()
+    yield
+    lag.stop()
 
 
 async def home(request: web.Request) -> web.StreamResponse:

@@ -23,6 +23,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 STEP = 0.08  # seconds: engines answer once a step, so finer buckets would tell nothing
 LATENCIES = tuple(round(steps * STEP, 2) for steps in (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 100))
 DELAYS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+LAGS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 OPINIONS = (1.5, 2.0, 2.5, 3.0, 3.4, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4)
 
 # What a transport counts (`Transport.figures`), and the counters that it adds to.
@@ -55,6 +56,7 @@ class Metrics:
         self._mos = _histogram(registry, "quality_mos", "Quality of the line (E-model), every 2 s of a call", OPINIONS)
         self._jitter = _histogram(registry, "jitter_seconds", "Interarrival jitter, every 2 s of a call", DELAYS)
         self._round_trip = _histogram(registry, "round_trip_seconds", "Round trip, every 2 s of a call", DELAYS)
+        self._lag = _histogram(registry, "loop_lag_seconds", "How late the event loop is, every 50 ms", LAGS)
         packets = Counter("offhook_packets", "Audio packets, by what became of them", ["kind"], registry=registry)
         seconds = Counter("offhook_audio_seconds", "Seconds of audio made up or lost", ["kind"], registry=registry)
         self._counted = {
@@ -116,6 +118,10 @@ class Metrics:
         """A word was told, so many seconds after it was spoken."""
         if latency is not None:
             self._word.observe(latency)
+
+    def lag(self, seconds: float) -> None:
+        """The event loop is so late."""
+        self._lag.observe(seconds)
 
     def quality(self, quality: Quality) -> None:
         """A caller's line was measured."""

@@ -49,6 +49,7 @@ SHELLS = {
     "media/relay.py",
     "media/track.py",
     "signaling/http.py",
+    "signaling/lag.py",
     "signaling/session.py",
     "signaling/switchboard.py",
     "signaling/transports/websocket.py",
