@@ -25,6 +25,10 @@ from media.voice import OpusDecoder
 from signaling.keys import BadKey, Key, check_together, parse_key
 
 MOST_WAITING = 1_000  # each is told of every step forward
+_LEAST = {
+    **dict.fromkeys(("capacity", "workers", "offers_per_minute", "sessions_per_address", "files_per_minute"), 0),
+    **dict.fromkeys(("max_file_size", "files"), 1),
+}
 
 
 class ConfigError(ValueError):
@@ -131,6 +135,18 @@ class Config:
     max_session: float = setting(
         3600.0, "the longest call; announced a minute before", "OFFHOOK_MAX_SESSION", "MAX_SESSION_SECONDS"
     )
+    max_file_size: int = setting(
+        100, "megabytes (of 1,048,576 bytes) of the largest file taken", "OFFHOOK_MAX_FILE_SIZE", "MAX_FILE_SIZE_MB"
+    )
+    max_duration: float = setting(
+        3600.0, "the longest recording that a file may hold", "OFFHOOK_MAX_DURATION", "MAX_DURATION_SECONDS"
+    )
+    files: int = setting(
+        4, "files transcribed at once; they never take more than half of the engine's places", "OFFHOOK_FILES"
+    )
+    files_per_minute: int = setting(
+        0, "files a minute from one key, or from one address without a key; 0 is no limit", "OFFHOOK_FILES_PER_MINUTE"
+    )
     resume_grace: float = setting(15.0, "a lost call is held for this", "OFFHOOK_RESUME_GRACE")
     connect_timeout: float = setting(15.0, "a call must be connected within this", "OFFHOOK_CONNECT_TIMEOUT")
     drain_timeout: float = setting(20.0, "at the end, callers get this for their last words", "OFFHOOK_DRAIN_TIMEOUT")
@@ -164,10 +180,10 @@ class Config:
     def _check_ranges(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise ConfigError(f"--port {self.port} is not a port: set 0 to 65535")
-        for name in ("capacity", "workers", "offers_per_minute", "sessions_per_address"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"--{name.replace('_', '-')} must be 0 or more")
-        for name in ("idle_timeout", "stream_idle_timeout", "max_session", "connect_timeout"):
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"--{name.replace('_', '-')} must be {least} or more")
+        for name in ("idle_timeout", "stream_idle_timeout", "max_session", "max_duration", "connect_timeout"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"--{name.replace('_', '-')} must be more than 0 seconds")
         if not 1 <= self.queue_length <= MOST_WAITING:

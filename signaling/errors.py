@@ -5,12 +5,16 @@
     │   └── Unreadable    the same on a socket whose language is binary                     (the caller's)
     ├── BadAudio          bytes that are not the audio they are said to be                  (the caller's)
     ├── OutOfOrder        a message that this state of the negotiation does not know        (the caller's)
+    ├── BadFile           a file that holds no audio that is served here; `code` names why  (the caller's)
     ├── TooLarge          a message or body over its limit                                  (the caller's)
+    ├── NoLength          a body that does not tell its length                              (the caller's)
+    ├── TooSlow           a body that comes more slowly than one waits for it               (the caller's)
     ├── Unauthorized      no key or a wrong one                                             (the caller's)
     ├── ForbiddenOrigin   a page of an origin that is not allowed                           (the caller's)
     ├── UnknownSession    no such session, or not with that token                           (the caller's)
     ├── TooMany           more offers or sessions than one address may have                 (the caller's)
     │   └── AllInUse      a key or token has all the sessions that it may have at once      (the caller's)
+    ├── NoRoom            no room on the disk for a file                                    (ours)
     └── Draining          the server is about to end                                        (nobody's)
 
 The errors of the other two packages (engine/errors.py, media/errors.py) stand in the same table.
@@ -55,12 +59,32 @@ class BadAudio(SignalingError):
     """Bytes that are not the audio they are said to be; the text says what to send."""
 
 
+class BadFile(SignalingError):
+    """A file that holds no audio that is served here, or more of it. `code` and text as in media.errors.BadMedia."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class OutOfOrder(SignalingError):
     """A message that does not belong here; the text says what does."""
 
 
 class TooLarge(SignalingError):
     """A message or body over its limit; the text names the limit."""
+
+
+class NoLength(SignalingError):
+    """A request that needs a body and tells of none."""
+
+
+class TooSlow(SignalingError):
+    """A body that comes more slowly than one waits for it; the text names the pace."""
+
+
+class NoRoom(SignalingError):
+    """A file cannot be kept while it is transcribed: the disk is full, or no more files can be opened."""
 
 
 class Unauthorized(SignalingError):
@@ -107,6 +131,10 @@ WIRE: dict[type[BaseException], WireError] = {
     BadAudio: BAD_AUDIO,
     OutOfOrder: WireError("out_of_order", 409, 1008, "The message does not belong here"),
     TooLarge: WireError("too_large", 413, 1009, "Too large"),
+    NoLength: WireError("length_required", 411, 1008, "The body's length is needed"),
+    TooSlow: WireError("request_timeout", 408, 1008, "The body comes too slowly"),
+    NoRoom: WireError("no_room", 503, 1013, "There is no room for the file"),
+    BadFile: BAD_AUDIO,
     Unauthorized: WireError("unauthorized", 401, 1008, "A key is needed"),
     ForbiddenOrigin: WireError("forbidden_origin", 403, 1008, "This page's origin is not allowed"),
     UnknownSession: WireError("unknown_session", 404, 1008, "There is no such session"),
@@ -127,6 +155,17 @@ WIRE: dict[type[BaseException], WireError] = {
     NoPort: WireError("busy", 503, 1013, "All lines are busy"),
     NoProcess: WireError("busy", 503, 1013, "All lines are busy"),
     MediaError: INTERNAL,
+}
+
+# How a file is refused whose code (media.errors.BadMedia) says more than that it cannot be decoded.
+FILES: dict[str, WireError] = {
+    "empty": WireError("empty", 400, 1007, "The file is empty"),
+    "unknown_format": WireError("unknown_format", 415, 1007, "The file is in no format that is served"),
+    "unsupported": WireError("unsupported", 415, 1007, "The file's audio is in no form that is served"),
+    "no_audio": WireError("no_audio", 422, 1007, "There is no audio in the file"),
+    "damaged": WireError("damaged", 422, 1007, "The file is damaged"),
+    "too_costly": WireError("too_costly", 422, 1007, "The file takes too much to decode"),
+    "too_long": WireError("too_long", 413, 1009, "The audio is too long"),
 }
 
 # How the end of a session is told to a caller who did not ask for it; other reasons close with 1000.
@@ -153,6 +192,8 @@ RETRY_AFTER: dict[type[BaseException], int] = {
 
 def wire_error(error: BaseException) -> WireError:
     """How `error` is told; anything that is not in the table is ours, and told without its text."""
+    if isinstance(error, BadFile) and error.code in FILES:
+        return FILES[error.code]
     return next((WIRE[kind] for kind in type(error).__mro__ if kind in WIRE), INTERNAL)
 
 

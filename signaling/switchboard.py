@@ -6,7 +6,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from engine.base import LIVE_BACKLOG, Engine, Stream
+from engine.base import BULK_BACKLOG, LIVE_BACKLOG, Engine, Stream
 from signaling.auth import Caller, may_follow, same
 from signaling.config import Config, is_loopback
 from signaling.errors import BUSY_RETRY_AFTER, AllInUse, Draining, TooMany, Unauthorized, UnknownSession
@@ -26,10 +26,12 @@ ENDED_AT_MOST = 256  # ended sessions kept at once
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What a door says of the sessions that it begins. `door`: its name, for lists and figures; `idle`: seconds without
-    anything from the caller, as configured where None; `backlog`: seconds of audio that may wait for the engine."""
+    anything from the caller, and `longest`: of the whole session, both as configured where None; `backlog`: seconds of
+    audio that may wait for the engine."""
 
     door: str
     idle: float | None = None
+    longest: float | None = None
     backlog: float = LIVE_BACKLOG
 
 
@@ -218,6 +220,9 @@ class Switchboard:
 
     def _limits_of(self, caller: Caller, terms: Terms) -> Limits:
         limits = self._limits if terms.idle is None else replace(self._limits, idle=terms.idle)
+        limits = limits if terms.longest is None else replace(limits, longest=terms.longest)
+        if terms.backlog > BULK_BACKLOG:
+            limits = replace(limits, speech=0.0)  # a file is as quiet as it is
         if caller.grant and caller.grant.longest:
             limits = replace(limits, longest=min(limits.longest, caller.grant.longest))
         return limits

@@ -48,10 +48,12 @@ SHELLS = {
     "media/peer.py",
     "media/relay.py",
     "media/track.py",
+    "signaling/body.py",
     "signaling/http.py",
     "signaling/lag.py",
     "signaling/session.py",
     "signaling/switchboard.py",
+    "signaling/transports/upload.py",
     "signaling/transports/websocket.py",
 }
 CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "now", "utcnow", "today"}
