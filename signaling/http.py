@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from media.descriptors import scarce
+from signaling import openai_errors
 from signaling.auth import Auth, Caller, Grant, Names, Origins, answerable, credential
 from signaling.config import Config
 from signaling.dialects.native import dumps
@@ -148,7 +149,16 @@ def problem(status: int, code: str, title: str, detail: str, headers: dict[str, 
     )
 
 
-def refusal(error: Exception) -> web.Response:
+def refused(
+    request: web.BaseRequest, status: int, code: str, title: str, detail: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    """A refusal as the clients of this path read it."""
+    if openai_errors.is_openais(request.path):
+        return openai_errors.answer(status, code, detail, headers)
+    return problem(status, code, title, detail, headers)
+
+
+def refusal(request: web.BaseRequest, error: Exception) -> web.Response:
     """The answer to a request that failed with `error`."""
     known = wire_error(error)
     headers: dict[str, str] = {}
@@ -158,7 +168,9 @@ def refusal(error: Exception) -> web.Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, ForbiddenOrigin):
         headers["Access-Control-Allow-Origin"] = "*"  # so that the page can read why it was refused
-    return problem(known.status, known.code, known.title, sentence(error), headers)
+    if isinstance(error, openai_errors.BadParameter):
+        return openai_errors.answer(known.status, error.code, sentence(error), headers, error.param)
+    return refused(request, known.status, known.code, known.title, sentence(error), headers)
 
 
 @web.middleware
@@ -169,25 +181,25 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise web.HTTPUnsupportedMediaType(text="Send the body without Content-Encoding.")
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
-        return preflight() if request.method == "OPTIONS" else _http_problem(error)
+        return preflight() if request.method == "OPTIONS" else _http_refusal(request, error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _http_problem(error)
+        return _http_refusal(request, error)
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception as error:  # the outermost place: told by the table, and logged when it is ours
         if wire_error(error).status == 500:
             log.error("failed path=%s", request.match_info.route.resource, exc_info=error)
         request.app[METRICS].refused(error)
-        return refusal(error)
+        return refusal(request, error)
 
 
-def _http_problem(error: web.HTTPException) -> web.Response:
+def _http_refusal(request: web.Request, error: web.HTTPException) -> web.Response:
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     code = error.reason.lower().replace(" ", "_")
     detail = error.text if error.text and not error.text.startswith(f"{error.status}:") else error.reason + "."
-    return problem(error.status, code, error.reason, detail, headers)
+    return refused(request, error.status, code, error.reason, detail, headers)
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -203,7 +215,8 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",  # every page may ask, and reads in the answer that its origin is refused
     "Access-Control-Allow-Methods": "OPTIONS, GET, POST, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Kyutai-Api-Key, Last-Event-ID",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Kyutai-Api-Key, Last-Event-ID, "
+    "OpenAI-Beta, X-OpenAI-Agents-SDK",
 }
 
 

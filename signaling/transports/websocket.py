@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 import socket as sockets
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
@@ -27,7 +27,7 @@ from signaling.auth import Caller
 from signaling.commands import Finish
 from signaling.dialects.base import Dialect, Message
 from signaling.errors import ENDINGS, INTERNAL, BadMessage, SignalingError, TooLarge, sentence, wire_error
-from signaling.http import caller, problem, protocols
+from signaling.http import caller, protocols, refused
 from signaling.session import Session, Ticket
 from signaling.switchboard import Switchboard, Terms
 from signaling.transports.base import Gone, Item, Transport
@@ -79,7 +79,8 @@ class SocketDoor:
         line = Line(dialect, self._door.message_limit, protocols(request, PROTOCOL))
         line.headers[SESSION_HEADER] = ticket.id
         if not line.can_prepare(request).ok:
-            return problem(
+            return refused(
+                request,
                 426,
                 "upgrade_required",
                 "A WebSocket is needed",
@@ -167,6 +168,7 @@ class SocketTransport(Transport):
         self._clock = asyncio.get_running_loop().time
         self._said = self._pinged = self._seen = self._spoke = self._clock()  # our last word and ping, its last frame
         self._behind = False  # the session is busy with what was read last: nobody looks for more
+        self._held = False  # nothing is read meanwhile
         self._finishing = False
         self._over = False  # nothing more can be read
         self._stuck = False  # the caller takes nothing any more, and no close frame either
@@ -221,13 +223,9 @@ class SocketTransport(Transport):
             message = await self._receive()
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
-                    self._behind = True
-                    try:
+                    with self._taking():
                         yield message.data
                         await asyncio.sleep(0)  # whoever floods takes turns with everybody else
-                    finally:
-                        self._behind = False
-                        self._seen = self._spoke = self._clock()
                 case WSMsgType.PING:
                     with contextlib.suppress(ConnectionError):
                         await self._line.pong(message.data)
@@ -238,6 +236,27 @@ class SocketTransport(Transport):
                     if kind is not WSMsgType.CLOSE:
                         self._blame(message)
                         raise Gone
+
+    @contextlib.contextmanager
+    def _taking(self) -> Iterator[None]:
+        """Until the session has taken a message, nothing more is read, and the caller is neither idle nor dead."""
+        self._behind = True
+        holding = asyncio.get_running_loop().call_soon(self._hold)  # unless it takes the message at once
+        try:
+            yield
+        finally:
+            self._behind = False
+            self._seen = self._spoke = self._clock()
+            holding.cancel()
+            if self._held:
+                self._held = False
+                self._below.resume_reading()
+
+    def _hold(self) -> None:
+        """aiohttp alone would read another 512 KiB first: many seconds of audio, with pings behind it."""
+        if self._below.is_reading():
+            self._held = True
+            self._below.pause_reading()
 
     async def _receive(self) -> WSMessage:
         if self._below.is_closing():
