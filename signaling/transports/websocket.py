@@ -225,7 +225,7 @@ class SocketTransport(Transport):
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     with self._taking():
                         yield message.data
-                        await asyncio.sleep(0)  # whoever floods takes turns with everybody else
+                    await asyncio.sleep(0)  # whoever floods takes turns with everybody else
                 case WSMsgType.PING:
                     with contextlib.suppress(ConnectionError):
                         await self._line.pong(message.data)
