@@ -19,19 +19,23 @@ from signaling.errors import ForbiddenOrigin, Unauthorized
 from signaling.keys import Key
 
 TOKEN_PREFIX = "ot_"
+SECRET_PREFIX = "ek_"  # the same for OpenAI's clients, some of which refuse any other in a browser
 TOKEN_LIFETIME = 600  # seconds within which a browser must begin its session
-BEARER_PROTOCOL = "bearer."  # a browser cannot set a WebSocket's headers, so the token travels as a subprotocol
+# A browser cannot set a WebSocket's headers, so the token travels as a subprotocol: ours, and OpenAI's.
+BEARER_PROTOCOLS = ("bearer.", "openai-insecure-api-key.")
 KEY_HEADER = "kyutai-api-key"  # moshi-server's
 QUERIES = ("auth_id", "token")  # moshi-server's, and ours
 NO_KEY = Key("")
+PREFIXES = (TOKEN_PREFIX, SECRET_PREFIX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """What a token allows. `key`: the name of the key that made it; `endpoint`: the path that it is good for, with what
     is under it; `expires`: Unix seconds, until when something may be begun; `longest`: seconds of a session, 0 as
-    configured; `sessions`: at once, 0 is no limit; `origin`: of the pages that may use it, all where empty; `lapsed`:
-    it has expired, and is good only for what was begun with it."""
+    configured; `sessions`: at once, 0 is no limit; `origin`: of the pages that may use it, all where empty; `settings`:
+    of the sessions that begin with it, as JSON in their door's language; `lapsed`: it has expired, and is good only for
+    what was begun with it."""
 
     id: str
     key: str
@@ -40,6 +44,7 @@ class Grant:
     longest: float = 0.0
     sessions: int = 0
     origin: str = ""
+    settings: str = ""
     lapsed: bool = False
 
     def covers(self, path: str) -> bool:
@@ -82,7 +87,7 @@ class Auth:
             return NO_KEY, None
         if not credential:
             raise Unauthorized("Send a key: Authorization: Bearer KEY.")
-        grant = self._read_token(credential)
+        grant = self.read(credential)
         if grant is None:
             return self._find_key(credential), None
         if now < grant.expires:
@@ -91,11 +96,24 @@ class Auth:
             return self._named[grant.key], replace(grant, lapsed=True)
         raise Unauthorized("The token has expired.")
 
-    def issue(self, grant: Grant) -> str:
+    def issue(self, grant: Grant, prefix: str = TOKEN_PREFIX) -> str:
         """The token that says this."""
         claims = {name: value for name, value in asdict(grant).items() if value}
         text = _base64(json.dumps(claims, separators=(",", ":")).encode())
-        return f"{TOKEN_PREFIX}{text}.{self._sign(text)}"
+        return f"{prefix}{text}.{self._sign(text)}"
+
+    def read(self, credential: str) -> Grant | None:
+        """What a token that was signed here, or by a server with the same keys, says, expired or not; None for anything
+        else."""
+        signed = next((credential.removeprefix(known) for known in PREFIXES if credential.startswith(known)), "")
+        text, _, signature = signed.partition(".")
+        if not signed or not same(self._sign(text), signature):
+            return None
+        try:
+            grant = Grant(**{"key": "", **json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))})
+        except (ValueError, TypeError):
+            return None  # of a version with other terms
+        return grant if grant.key in self._named else None  # the key has another name since
 
     def _find_key(self, credential: str) -> Key:
         # Every key is compared, so that the time taken tells nothing about any of them.
@@ -103,17 +121,6 @@ class Auth:
         if not matches:
             raise Unauthorized("The key or token is wrong.")
         return matches[0]
-
-    def _read_token(self, credential: str) -> Grant | None:
-        """What a token that was signed here, or by a server with the same keys, allows; None for anything else."""
-        text, _, signature = credential.removeprefix(TOKEN_PREFIX).partition(".")
-        if not credential.startswith(TOKEN_PREFIX) or not same(self._sign(text), signature):
-            return None
-        try:
-            grant = Grant(**{"key": "", **json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))})
-        except (ValueError, TypeError):
-            return None  # of a version with other terms
-        return grant if grant.key in self._named else None  # the key has another name since
 
     def _anonymous(self, key: Key) -> str:
         """A name for a key without one, the same on every machine with these keys, that does not help to guess it."""
@@ -155,8 +162,9 @@ def credential(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
     if scheme.lower() == "bearer":
         return value.strip()
     for protocol in offered(headers):
-        if protocol.startswith(BEARER_PROTOCOL):
-            return unquote(protocol.removeprefix(BEARER_PROTOCOL))
+        for prefix in BEARER_PROTOCOLS:
+            if protocol.startswith(prefix):
+                return unquote(protocol.removeprefix(prefix))
     return next((query[name] for name in QUERIES if name in query), "")
 
 
@@ -169,7 +177,7 @@ def answerable(headers: Mapping[str, str], known: Sequence[str]) -> list[str]:
     """The subprotocols to choose from for the answer: those that we know. A client that offers nothing but its key is
     answered with that, because browsers end a connection whose offer was left without an answer."""
     names = offered(headers)
-    return [name for name in names if name in known] or [name for name in names if name.startswith(BEARER_PROTOCOL)]
+    return [name for name in names if name in known] or [name for name in names if name.startswith(BEARER_PROTOCOLS)]
 
 
 def view_endpoint(session: str) -> str:
