@@ -90,7 +90,7 @@ class Intake:
         """The file is a part of the body."""
         try:
             await self._parts()
-        except (ValueError, RuntimeError, HttpProcessingError):  # aiohttp's, of whatever it cannot read
+        except (ValueError, RuntimeError):  # aiohttp's, of whatever it cannot read
             raise BadMessage("The form cannot be read: it is cut off, or not as RFC 7578 has it.") from None
         if not self._found:
             raise BadMessage(f'The form has no part "{PART}": send the file as that.')
@@ -143,8 +143,8 @@ class Intake:
                 read = await reading
         except TimeoutError:
             raise TooSlow(f"The body must come at {http.BODY_RATE} bytes a second or faster.") from None
-        except web.RequestPayloadError:
-            raise BadMessage("The body is not as HTTP has it: it is cut off, or its chunks are broken.") from None
+        except HttpProcessingError:
+            raise BadMessage("The body cannot be read: its chunks, or the parts of its form, are broken.") from None
         came, self._came = content.total_bytes - self._came, content.total_bytes
         left = self._patience - (loop.time() - began) + came / http.BODY_RATE
         self._patience = min(http.BODY_PATIENCE, left)

@@ -44,6 +44,16 @@ def test_the_fields_variables_mean_here_what_they_mean_there() -> None:
     assert (ours.port, ours.keys) == (9000, ("a-good-key",))
 
 
+def test_the_bounds_on_files_are_transcodios() -> None:
+    config = read()
+    assert (config.max_file_size, config.max_duration, config.files, config.files_per_minute) == (100, 3600.0, 4, 0)
+    config = read(MAX_FILE_SIZE_MB="5", MAX_DURATION_SECONDS="60", OFFHOOK_FILES="2", OFFHOOK_FILES_PER_MINUTE="9")
+    assert (config.max_file_size, config.max_duration, config.files, config.files_per_minute) == (5, 60.0, 2, 9)
+    for name in ("OFFHOOK_MAX_FILE_SIZE", "OFFHOOK_MAX_DURATION", "OFFHOOK_FILES"):
+        with pytest.raises(ConfigError, match=r"must be (1 or )?more"):
+            read(**{name: "0"})
+
+
 def test_an_empty_variable_is_none() -> None:
     config = read(YAP_ADDR="", YAP_PORT=" ", KYUTAI_API_KEY="", OFFHOOK_ENGINE_PROCESS="")
     assert (config.host, config.port, config.keys, config.engine_process) == ("127.0.0.1", 8080, (), True)
