@@ -225,9 +225,9 @@ class Session:
 
     async def _carry(self, transport: Transport, dialect: Dialect, after: int) -> None:
         tally = Tally(self._metrics)
+        telling = asyncio.create_task(self._tell(transport, dialect, after))  # first: the greeting comes before answers
         listening = asyncio.create_task(self._listen(transport, dialect, tally))
         listening.add_done_callback(self._listened)
-        telling = asyncio.create_task(self._tell(transport, dialect, after))
         try:
             await asyncio.wait((listening, telling, self.ended), return_when=asyncio.FIRST_COMPLETED)
             if self._transport is transport:
