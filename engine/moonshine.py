@@ -1,8 +1,9 @@
 """The embedded engine: Moonshine's small English model, whose weights ship inside the `moonshine-voice` wheel.
 
 Each worker thread owns one recogniser and serves the streams it was given, the one that is due first first; the library
-releases the GIL while it works, so the workers use as many cores. The event loop owns the places. Requests go one way
-through a worker's queue, and events come back with one `call_soon_threadsafe` for each update.
+releases the GIL while it works, so the workers use as many cores. Files have workers of their own, to which the system
+gives what those of live callers leave. The event loop owns the places. Requests go one way through a worker's queue,
+and events come back with one `call_soon_threadsafe` for each update.
 
 The library's own streams are not used: they share one voice detector, state and all, in the whole process, so that one
 caller's voice moves another's boundaries. Here `Listener` cuts the audio, and the library is only asked about stretches
@@ -25,7 +26,7 @@ from typing import Any, Literal, ParamSpec
 
 import numpy as np
 
-from engine.base import LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, EngineConfig, Stats, Stream, pcm_from_s16
+from engine.base import BULK_BACKLOG, LIVE_BACKLOG, PCM, SAMPLE_RATE, Engine, EngineConfig, Stats, Stream, pcm_from_s16
 from engine.errors import EngineError, Full, Misuse, Unavailable
 from engine.events import Event, Mark, Word
 from engine.listening import HOP, Listener
@@ -152,12 +153,12 @@ class MoonshineEars:
     """A recogniser of its own, and the detector that all share."""
 
     def __init__(self, detector: Detector) -> None:
-        self._detector = detector
+        self.detector = detector
         self._library = Recogniser({"vad_threshold": "0.0", "vad_max_segment_duration": "86400"})  # all of it is voice
 
     def voice(self, pcm: PCM) -> list[bool]:
         """See `Ears`."""
-        return self._detector.voice(pcm)
+        return self.detector.voice(pcm)
 
     def words(self, pcm: PCM) -> list[str]:
         """See `Ears`."""
@@ -168,15 +169,38 @@ class MoonshineEars:
         self._library.close()
 
 
+class LateEars:
+    """Ears whose recogniser is loaded when the first words are asked for: where no files come, nobody needs it."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._ears: MoonshineEars | None = None
+
+    def voice(self, pcm: PCM) -> list[bool]:
+        """See `Ears`."""
+        return self._detector.voice(pcm)
+
+    def words(self, pcm: PCM) -> list[str]:
+        """See `Ears`. Raises Unavailable when the recogniser cannot be loaded."""
+        if self._ears is None:
+            self._ears = MoonshineEars(self._detector)
+        return self._ears.words(pcm)
+
+    def close(self) -> None:
+        """Give the memory back, if it was taken."""
+        if self._ears is not None:
+            self._ears.close()
+
+
 class MoonshineStream(BufferedStream):
     """The event loop's half of a stream."""
 
-    def __init__(self, engine: "MoonshineEngine", worker: Worker, backlog: float, *, live: bool) -> None:
+    def __init__(self, engine: "MoonshineEngine", worker: Worker, backlog: float, begin: Open) -> None:
         super().__init__(backlog)
         self._engine = engine
         self._worker = worker
         self._epoch = 0  # how often it was cleared: what a worker said of an older one is forgotten too
-        worker.ask(self, Open(live))
+        worker.ask(self, begin)
 
     def deliver(self, epoch: int, events: Sequence[Event], consumed: int, ended: bool) -> None:
         """What one update brought; called on the event loop."""
@@ -204,7 +228,9 @@ class MoonshineEngine(Engine):
         self._state: Literal["new", "starting", "ready", "down", "closed"] = "new"
         self._capacity = config.capacity
         self._workers: list[Worker] = []
+        self._file_workers: list[Worker] = []
         self._ears: list[MoonshineEars] = []
+        self._file_ears: list[LateEars] = []
         self._streams: set[MoonshineStream] = set()  # those that hold a place
         self._helpers: set[MoonshineStream] = set()  # those of transcribe_batch
 
@@ -225,7 +251,12 @@ class MoonshineEngine(Engine):
             self._unload()
             self._check()
         self._workers = [Worker(number, ears, self._post, self._died) for number, ears in enumerate(self._ears)]
-        for worker in self._workers:
+        self._file_ears = [LateEars(self._ears[0].detector) for _ in range(max(1, len(self._ears) // 2))]
+        self._file_workers = [
+            Worker(number, ears, self._post, self._died, for_files=True)
+            for number, ears in enumerate(self._file_ears, len(self._ears))
+        ]
+        for worker in (*self._workers, *self._file_workers):
             worker.start()
         self._state = "ready"
 
@@ -234,7 +265,8 @@ class MoonshineEngine(Engine):
         self._check()
         if len(self._streams) >= self._capacity:
             raise Full
-        stream = self._stream(backlog, live=True)
+        is_file = backlog > BULK_BACKLOG
+        stream = self._stream(self._file_workers if is_file else self._workers, backlog, Open(live=not is_file))
         self._streams.add(stream)
         return stream
 
@@ -263,15 +295,15 @@ class MoonshineEngine(Engine):
         self._streams.discard(stream)
         self._helpers.discard(stream)
 
-    def _stream(self, backlog: float, *, live: bool) -> MoonshineStream:
-        worker = min(self._workers, key=lambda worker: worker.streams)
+    def _stream(self, workers: Sequence[Worker], backlog: float, begin: Open) -> MoonshineStream:
+        worker = min(workers, key=lambda worker: worker.streams)
         worker.streams += 1
-        return MoonshineStream(self, worker, backlog, live=live)
+        return MoonshineStream(self, worker, backlog, begin)
 
     async def _transcribe(self, clip: PCM, turns: asyncio.Semaphore) -> str:
         async with turns:
             self._check()
-            stream = self._stream(len(clip) / SAMPLE_RATE, live=False)
+            stream = self._stream(self._workers, len(clip) / SAMPLE_RATE, Open(live=False, steps=False))
             self._helpers.add(stream)
             try:
                 await stream.feed(clip)
@@ -297,10 +329,12 @@ class MoonshineEngine(Engine):
         return self._state == "closed"
 
     def _unload(self) -> None:
-        for worker in self._workers:
+        for worker in (*self._workers, *self._file_workers):
             worker.stop()
         for ears in self._ears:
             ears.close()
+        for late in self._file_ears:
+            late.close()
 
 
 def load_ears(count: int) -> list["MoonshineEars"]:

@@ -7,7 +7,9 @@ is shared. Under load the updates come less often instead of later and later.
 import contextlib
 import logging
 import math
+import os
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -28,7 +30,9 @@ LONGEST_INTERVAL = 1.5  # ... and when there is not: beyond it a caller would wa
 LATE = 1.8  # seconds that wait: so late a stream skips revising, which is most of its cost, until it has caught up
 LOAD = 0.7  # the part of its time that a worker may spend on updates; the rest is head-room
 SHARE = 0.3  # the part that one stream may take while it talks on and its updates grow dear
-PIECE = 5 * SAMPLE_RATE  # audio that one update takes at most, so that a file does not hold up a live caller
+PIECE = 5 * SAMPLE_RATE  # audio that one update takes at most, so that one caller does not hold up another
+FILE_PIECE = SAMPLE_RATE  # ... of what is not live: the detector, which all share, is kept from a live caller for less
+NICENESS = 10  # of a thread that serves files: live callers' threads take the processor from it whenever they want it
 QUIET = 0.2  # seconds without audio after which a mark that waits flushes by itself
 
 log = logging.getLogger(__name__)
@@ -36,10 +40,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A stream begins. A `live` one is told its words while they are spoken, and of every Step; others are told of
-    words alone, once an utterance has ended."""
+    """A stream begins. A `live` one is told its words while they are spoken; others once an utterance has ended. Where
+    nobody wants to know of `steps`, none are told."""
 
     live: bool
+    steps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +75,12 @@ class Post(Protocol):
 class Place:
     """The worker's half of a stream: audio and verbs that wait, the listener, what its last update cost."""
 
-    def __init__(self, ears: Ears, *, live: bool) -> None:
+    def __init__(self, ears: Ears, *, live: bool, steps: bool = True) -> None:
         self.cost = 0.0  # seconds
         self.epoch = 0
         self.finished = False
         self._live = live
-        self._listener = Listener(ears, steps=Steps() if live else None)
+        self._listener = Listener(ears, steps=Steps() if steps else None)
         self._audio: deque[PCM] = deque()
         self._waiting = 0  # samples in _audio
         self._fed = 0  # samples since the stream began
@@ -129,7 +134,7 @@ class Place:
         """
         late = self._waiting > LATE * SAMPLE_RATE
         position = self._verbs[0][0] if self._verbs else self._fed
-        piece = self._take(min(PIECE, position - self.consumed), now)
+        piece = self._take(min(PIECE if self._live else FILE_PIECE, position - self.consumed), now)
         events = self._listener.hear(piece, self._waiting)
         if self._verbs and self.consumed >= position:
             events += self._do(self._verbs.popleft()[1])
@@ -166,10 +171,13 @@ class Place:
 class Worker:
     """A thread with ears of its own, and the streams that it serves.
 
-    `post` calls something on the event loop; `died` is told the reason should the thread end by an error.
+    `post` calls something on the event loop; `died` is told the reason should the thread end by an error. One that is
+    `for_files` has what the threads of live callers leave of the processor.
     """
 
-    def __init__(self, number: int, ears: Ears, post: Post, died: Callable[[str], None]) -> None:
+    def __init__(
+        self, number: int, ears: Ears, post: Post, died: Callable[[str], None], *, for_files: bool = False
+    ) -> None:
         self.streams = 0  # how many the event loop has given it, and not taken back
         self._ears = ears
         self._post = post
@@ -177,6 +185,7 @@ class Worker:
         self._requests: queue.SimpleQueue[tuple[Outlet, Command] | None] = queue.SimpleQueue()  # None: stop
         self._places: dict[Outlet, Place] = {}
         self._stopped = False
+        self._for_files = for_files
         self._thread = threading.Thread(target=self._run, name=f"engine-worker-{number}", daemon=True)
 
     def start(self) -> None:
@@ -194,6 +203,8 @@ class Worker:
 
     def _run(self) -> None:
         try:
+            if self._for_files:
+                step_back()
             while not self._stopped:
                 self._next()
         except Exception as error:  # whatever it was, the thread ends here: it is logged, and the callers are told
@@ -232,8 +243,8 @@ class Worker:
         match request:
             case None:
                 self._stopped = True
-            case stream, Open(live):
-                self._places[stream] = Place(self._ears, live=live)
+            case stream, Open(live, steps):
+                self._places[stream] = Place(self._ears, live=live, steps=steps)
             case stream, Close():
                 self._places.pop(stream, None)
             case stream, command if stream in self._places:
@@ -249,3 +260,10 @@ class Worker:
                 self._tell(stream, place, place.clear())
             case Flush() | Finish() as verb:
                 place.ask(verb)
+
+
+def step_back() -> None:
+    """Let the other threads of the machine go before this one, where the system can do that for one thread alone."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.agreement import normalised
-from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE, EngineConfig, Stream, pcm_from_s16
+from engine.base import BULK_BACKLOG, FRAME_SAMPLES, PCM, SAMPLE_RATE, EngineConfig, Stream, pcm_from_s16
 from engine.errors import Full, Misuse, Unavailable
 from engine.events import Event, Mark, Partial, Pause, Step, Word
 from engine.moonshine import Detector, MoonshineEars, MoonshineEngine, assets, rehearse
@@ -113,6 +113,18 @@ async def test_a_stream_reads_like_the_file_at_once(engine: MoonshineEngine) -> 
     clip = recording("two_cities", 0, 16)
     [whole] = await engine.transcribe_batch([clip])
     assert error_rate(whole, words(await spoken(engine, clip))) <= 0.05
+
+
+async def test_a_file_is_heard_apart_and_told_no_tail(engine: MoonshineEngine, beckett: PCM) -> None:
+    file = await engine.open(backlog=BULK_BACKLOG + 1)
+    reading = asyncio.create_task(rest(file))
+    await file.feed(beckett)
+    file.finish()
+    events = await reading
+    assert error_rate(BECKETT, words(events)) <= 0.25
+    assert not any(isinstance(event, Partial) for event in events)
+    assert sum(isinstance(event, Pause) for event in events) == 6
+    await file.close()
 
 
 async def test_callers_hear_nothing_of_each_other(engine: MoonshineEngine, beckett: PCM) -> None:

@@ -1,16 +1,20 @@
 """What waits for a worker and when it is due; then the thread itself, with ears that need no model."""
 
 import math
+import os
 import queue
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from engine.base import PCM
 from engine.events import Event, Mark, Partial, Pause, Step, Word
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt
-from engine.worker import INTERVAL, LONGEST_INTERVAL, QUIET, Close, Open, Place, Worker
+from engine.worker import INTERVAL, LONGEST_INTERVAL, NICENESS, QUIET, Close, Open, Place, Worker
 from tests.engine.fake_ears import WORDS, FakeEars, hush, said
 
 
@@ -70,6 +74,13 @@ def test_a_long_piece_is_heard_in_parts(place: Place) -> None:
     assert place.consumed == 12 * 24_000
 
 
+def test_what_is_not_live_is_heard_in_shorter_parts(ears: FakeEars) -> None:
+    place = Place(ears, live=False)
+    place.feed(hush(12), 0.0)
+    place.update(0.0)
+    assert place.consumed == 24_000
+
+
 def test_clear_counts_the_audio_that_waits_as_consumed(place: Place) -> None:
     place.feed(said(1, 2, 3), 0.0)
     place.clear()
@@ -97,9 +108,11 @@ def test_audio_behind_a_mark_puts_its_flush_off(place: Place) -> None:
 
 
 def test_a_stream_that_is_not_live_is_only_told_whole_utterances(ears: FakeEars) -> None:
-    place = Place(ears, live=False)
+    place = Place(ears, live=False, steps=False)
     place.feed(np.concatenate((said(1, 2, 3, 4), hush(1))), 0.0)
-    assert not any(isinstance(event, Step) for event in place.update(0.0))
+    events = [event for _ in range(3) for event in place.update(0.0)]
+    assert [event.text for event in events if isinstance(event, Word)] == ["one", "two", "three", "four"]
+    assert not any(isinstance(event, (Step, Partial)) for event in events)
     assert ears.calls == 1
 
 
@@ -221,3 +234,30 @@ def test_a_worker_that_dies_says_why(
         worker.ask(inbox, command)
     assert reasons.get(timeout=10) == "the engine died: RuntimeError"
     assert "out of luck" in caplog.text
+
+
+class Priorities(FakeEars):
+    """Notes how far the thread that it listens in steps back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[int] = []
+
+    def voice(self, pcm: PCM) -> list[bool]:
+        self.noted.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return super().voice(pcm)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux only")
+@pytest.mark.parametrize(("for_files", "more"), [(True, NICENESS), (False, 0)])
+def test_the_thread_of_files_steps_back_and_no_other_does(for_files: bool, more: int) -> None:
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    ears, inbox = Priorities(), Inbox()
+    worker = Worker(0, ears, at_once, lambda reason: None, for_files=for_files)
+    worker.start()
+    for command in (Open(False), Audio(said(1)), Finish()):
+        worker.ask(inbox, command)
+    inbox.until_the_end()
+    worker.stop()
+    assert set(ears.noted) == {min(19, before + more)}
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
