@@ -83,6 +83,10 @@ class Metrics:
         self._by_key.register(_Live(live))
         Gauge("offhook_queue_length", "Callers who wait for a place", registry=self._registry).set_function(waiting)
 
+    def watch_tasks(self, number: Callable[[], int]) -> None:
+        """Tell also of how many tasks the event loop has."""
+        Gauge("offhook_tasks", "Tasks of the event loop", registry=self._registry).set_function(number)
+
     def text(self, *, by_key: bool = False) -> bytes:
         """The figures as Prometheus reads them; with those of each key, where whoever asks may know the keys' names."""
         text = generate_latest(self._registry) + CONNECT.format(self._connections).encode()

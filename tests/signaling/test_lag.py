@@ -43,5 +43,9 @@ async def test_a_lag_that_was_stopped_tells_no_more() -> None:
     assert told == []
 
 
-async def test_the_server_tells_its_lag(house: House) -> None:
+async def test_the_server_tells_its_lag_and_its_tasks(house: House) -> None:
     await until(lambda: house.figure("offhook_loop_lag_seconds_count") > 0)
+    before = house.figure("offhook_tasks")
+    browser = await house.dial()
+    await browser.told("ready")
+    assert house.figure("offhook_tasks") > before > 0
