@@ -1,5 +1,6 @@
 """The one place where the parts are joined."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -48,6 +49,7 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     app[METRICS] = figures = Metrics()
     switchboard = Switchboard(engine, config, figures)
     figures.watch(engine, lambda: switchboard.live)
+    figures.watch_tasks(lambda: len(asyncio.all_tasks()))
     figures.watch_doors(switchboard.counts, lambda: switchboard.waiting)
     peers = Peers(config, http.unix_time)
     app[CONFIG], app[ENGINE], app[SWITCHBOARD] = config, engine, switchboard
