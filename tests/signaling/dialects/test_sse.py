@@ -48,9 +48,9 @@ def played(text: str) -> Iterator[str]:
 def asked(telling: Telling, verb: str, values: list[Any], now: float) -> str:
     match verb:
         case "open":
-            return telling.open(*values, now=now)
+            return telling.open(values[0], now)
         case "heard":
-            return telling.heard(*values, now=now)
+            return telling.heard(values[0], values[1], now)
         case "complete":
             return telling.complete(*values)
         case "fail":
