@@ -1,11 +1,14 @@
 """From words to captions: which words stand together, in which lines, and how the two common formats write it. Pure.
 
 A cue is what is shown at once: at most two lines of 42 characters and 7 seconds, as broadcasters have it. It is
-complete when the speaker pauses, or when the next word has no room in it. WebVTT: https://www.w3.org/TR/webvtt1/;
-SubRip has no standard, and players agree on little more than what is written here.
+complete when the speaker pauses, or when the next word has no room in it; it stays until it can be read, where the next
+one allows that. (Who speaks faster than one reads is shown every word all the same.) The figures are those of Netflix's
+Timed Text Style Guide. WebVTT: https://www.w3.org/TR/webvtt1/; SubRip has no standard, and players agree on little more
+than what is written here.
 """
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 LINE = 42  # characters
@@ -13,7 +16,8 @@ LINES = 2
 LONGEST = 7.0  # seconds
 GAP = 1.0  # seconds without a word that are a pause, where nobody tells of one
 LONGEST_WORD = 2.0  # seconds: an end that is told for later is that of the silence behind the word
-SHORTEST = 0.7  # seconds that a cue is shown, where the next word allows it
+READING = 17.0  # characters a second that everybody reads
+SHORTEST = 0.7  # seconds that a cue is shown at least, where the next word allows it
 SENTENCE_ENDS = (".", "?", "!", "…")
 
 VTT_TYPE = "text/vtt"
@@ -60,12 +64,14 @@ class Cues:
         if not self._words:
             return []
         words, self._words = self._words, []
+        lines = lines_of([word.text for word in words])
         start = max(self._shown_until, milliseconds(words[0].start))
         spoken = milliseconds(max(word.stop for word in words))
-        shown = start + milliseconds(SHORTEST)
-        latest = shown if before is None else min(shown, milliseconds(before))
+        # Counted from when it was spoken: else what comes too fast would fall behind more and more.
+        read = milliseconds(words[0].start + reading_time(lines))
+        latest = read if before is None else min(read, milliseconds(before))
         self._shown_until = max(start + 1, spoken, latest)
-        return [Cue(start, self._shown_until, lines_of([word.text for word in words]))]
+        return [Cue(start, self._shown_until, lines)]
 
     def _has_room(self, text: str, word: Spoken) -> bool:
         texts = [word.text for word in self._words]
@@ -77,10 +83,20 @@ class Cues:
         return len(_wrapped([*texts, text])) <= LINES
 
 
-def cues_of(words: Iterable[Spoken]) -> list[Cue]:
-    """The cues of a whole recording."""
+def cues_of(utterances: Sequence[Sequence[Spoken]]) -> list[Cue]:
+    """The cues of a whole recording: none goes on over the end of an utterance, and each stays until it can be read or
+    the next word begins."""
     cues = Cues()
-    return [cue for word in words for cue in cues.add(word)] + cues.close()
+    made: list[Cue] = []
+    for words, following in itertools.zip_longest(utterances, utterances[1:], fillvalue=()):
+        made += [cue for word in words for cue in cues.add(word)]
+        made += cues.close(before=following[0].start if following else None)
+    return made
+
+
+def reading_time(lines: Sequence[str]) -> float:
+    """Seconds that a cue with these lines is shown, where the next word allows it."""
+    return min(LONGEST, max(SHORTEST, len(" ".join(lines)) / READING))
 
 
 def lines_of(texts: Sequence[str]) -> tuple[str, ...]:
