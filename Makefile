@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # PyTorch for the CPU where there is no NVIDIA GPU, unless pip has been told where its wheels are.
 TORCH_FROM ?= $(if $(shell command -v nvidia-smi)$(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
+# Test files that run at a time: most of a test's time is spent waiting for sound, so a few share a core.
+SIDE_BY_SIDE ?= 4
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: run test lint types unit web-test e2e bench bench-media bench-engine gpu fuzz format clean
@@ -24,7 +26,7 @@ types: $(VENV)/.dev node_modules/.installed
 	npm run --silent types
 
 unit: $(VENV)/.dev  ## unit and integration tests
-	$(BIN)/pytest tests
+	$(BIN)/pytest -n $(SIDE_BY_SIDE) --dist loadfile tests
 
 web-test: node_modules/.installed  ## the browser's code, in Node
 	npm test --silent
