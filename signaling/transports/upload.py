@@ -164,15 +164,16 @@ class Upload:
         When the file could not be heard to its end, what was heard comes first, and then the error: BadFile where the
         file is to blame; Unavailable, Draining, Full where it took too long; ConnectionError when the client has gone.
         """
-        async for entry in self._session.log.read():
-            match entry.event:
-                case Ended(reason):
-                    _check_end(reason, self._transport.fault)
-                case Word(start=at) | WordEnd(stop=at) | Pause(at=at):
-                    self._told = max(self._told, at)
-                    yield entry
-                case _:
-                    yield entry
+        async with contextlib.aclosing(self._session.log.read()) as entries:
+            async for entry in entries:
+                match entry.event:
+                    case Ended(reason):
+                        _check_end(reason, self._transport.fault)
+                    case Word(start=at) | WordEnd(stop=at) | Pause(at=at):
+                        self._told = max(self._told, at)
+                        yield entry
+                    case _:
+                        yield entry
 
 
 class FileTransport(Transport):
