@@ -9,11 +9,12 @@ from typing import Any
 from aiohttp import web
 
 from engine.base import Engine
-from signaling import http, sessions, tokens
+from signaling import client_secrets, http, models, realtime, sessions, tokens
 from signaling.auth import Auth, Names, Origins
 from signaling.body import uninvited
 from signaling.config import Config
 from signaling.dialects.moshi import Moshi
+from signaling.dialects.openai import MESSAGE_LIMIT as OPENAI_LIMIT
 from signaling.dialects.root import Root
 from signaling.dialects.token import Token
 from signaling.http import AUTH, CONFIG, METRICS, NAMES, ORIGINS, SWITCHBOARD
@@ -23,8 +24,11 @@ from signaling.modules import BuildInfo, modules_info
 from signaling.page import PageFile, page_files
 from signaling.switchboard import Switchboard
 from signaling.transports.asr_file import AsrFileDoor
+from signaling.transports.calls import CallsDoor
 from signaling.transports.listener import ListenerDoor
 from signaling.transports.peer import Peers
+from signaling.transports.transcriptions import PATH as TRANSCRIPTIONS
+from signaling.transports.transcriptions import TranscriptionsDoor
 from signaling.transports.upload import Uploads
 from signaling.transports.webrtc import SignalDoor
 from signaling.transports.websocket import Door, SocketDoor
@@ -73,11 +77,15 @@ def create_app(config: Config, engine: Engine) -> web.Application:
         app.router.add_get(door.path, SocketDoor(switchboard, door).handle)
     uploads = Uploads(switchboard, config)
     app.router.add_post("/api/asr-streaming", AsrFileDoor(uploads).handle, expect_handler=uninvited)
+    app.router.add_routes(TranscriptionsDoor(uploads).routes())
+    app.router.add_routes(models.routes())
     listener = ListenerDoor(switchboard)
     app.router.add_get("/v1/sessions/{id}/events", listener.handle, allow_head=False)
     app.router.add_get("/v1/sessions/{id}/captions.vtt", listener.captions, allow_head=False)
     app.router.add_get("/whip/{id}/events", listener.handle, allow_head=False)
     app.router.add_routes(WhipDoor(switchboard, peers).routes())
+    app.router.add_routes(CallsDoor(switchboard, peers).routes())
+    app.router.add_post(client_secrets.PATH, client_secrets.post)
     for name, file in files.items():
         app.router.add_get(f"/{name}", file.handle)
     app.on_shutdown.append(drain)
@@ -93,6 +101,14 @@ def socket_doors(config: Config) -> tuple[Door, ...]:
         Door("/api/asr-streaming", "moshi", lambda _: Moshi(opus), idle=MOSHI_IDLE),
         Door("/v1/stream", "stream", lambda request: Token.asked(request.query, "f32", opus), idle=streams),
         Door("/v1/transcribe", "transcribe", lambda request: Token.asked(request.query, "s16", opus), idle=streams),
+        Door(
+            realtime.ENDPOINT,
+            "realtime",
+            lambda request: realtime.language(request, realtime.opening(request)),
+            idle=realtime.IDLE,
+            message_limit=OPENAI_LIMIT,
+            subprotocols=(realtime.SUBPROTOCOL,),
+        ),
     )
 
 
@@ -129,6 +145,8 @@ async def home(request: web.Request) -> web.StreamResponse:
                 "whip": "/whip",
                 "websocket": "/v1/stream",
                 "moshi": "/api/asr-streaming",
+                "realtime": "/v1/realtime",
+                "transcriptions": TRANSCRIPTIONS,
                 "tokens": "/v1/tokens",
                 "health": "/health",
             },

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from signaling.errors import BadMessage
 
-PATHS = ("/v1/realtime", "/v1/audio")  # with what is under them
+PATHS = ("/v1/realtime", "/v1/audio", "/v1/models")  # with what is under them
 CODES = {  # OpenAI's words for ours; the others are told as they are
     "unauthorized": "invalid_api_key",
     "too_many_requests": "rate_limit_exceeded",
@@ -22,10 +22,10 @@ CODES = {  # OpenAI's words for ours; the others are told as they are
 
 
 class BadParameter(BadMessage):
-    """A field of a request or event that is missing or cannot be used. `param`: its name, with dots; `code`: OpenAI's,
-    such as invalid_value, invalid_type or missing_required_parameter."""
+    """A field of a request or event that is missing or cannot be used. `param`: its name, with dots, if it has one;
+    `code`: OpenAI's, such as invalid_value, invalid_type or missing_required_parameter."""
 
-    def __init__(self, message: str, param: str, code: str = "invalid_value") -> None:
+    def __init__(self, message: str, param: str | None, code: str = "invalid_value") -> None:
         super().__init__(message)
         self.param = param
         self.code = code

@@ -39,8 +39,7 @@ class Sound:
 
     def s16(self, data: bytes) -> list[Audio]:
         """Little-endian 16-bit samples."""
-        if len(data) % 2:
-            raise BadAudio(f"16-bit audio has an even number of bytes, and this message has {len(data)}.")
+        check_whole(data)
         return self._next(pcm_from_s16(data))
 
     def opus(self, data: bytes) -> Iterator[Audio]:
@@ -65,3 +64,9 @@ class Sound:
             return []
         start, self.samples = self.samples / SAMPLE_RATE, self.samples + len(pcm)
         return [Audio(pcm, start)]
+
+
+def check_whole(data: bytes) -> None:
+    """That a message does not end inside a 16-bit sample."""
+    if len(data) % 2:
+        raise BadAudio(f"16-bit audio has an even number of bytes, and this message has {len(data)}.")

@@ -15,12 +15,15 @@ from media.peer import Peer, PeerSettings
 from media.relay import Network
 from signaling.commands import Audio, Finish
 from signaling.config import Config
-from signaling.dialects.base import Message
+from signaling.dialects.base import Dialect, Message
+from signaling.errors import wire_error
+from signaling.session import Session
 from signaling.transports.base import HungUp, Item, Lost, Transport
 from signaling.transports.merge import merge
 
 PACED = 256 * 1024  # bytes that may wait for the caller before telling it more waits too
 READ_DEADLINE = 20.0  # seconds for the caller to read them
+CHANNEL = "events"
 FAREWELL = 1.0  # seconds for the last messages to reach the caller before its connection is closed
 
 Announce = Callable[[Mapping[str, Any]], Coroutine[None, None, None]]
@@ -40,10 +43,11 @@ class Peers:
             network=Network(PRESETS[config.impair]) if config.impair else None,
         )
 
-    def new(self) -> Peer:
-        """A peer that brings audio as the engines want it."""
+    def new(self, channel: str = CHANNEL) -> Peer:
+        """A peer that brings audio as the engines want it. `channel`: the label of the data channel that the caller
+        creates."""
         settings = PeerSettings(
-            self._sockets, self._for("offhook"), connect_timeout=self._connect_timeout, decoder=self._decoder
+            self._sockets, self._for("offhook"), channel, connect_timeout=self._connect_timeout, decoder=self._decoder
         )
         return Peer(settings, rate=SAMPLE_RATE, frame_samples=FRAME_SAMPLES)
 
@@ -124,3 +128,18 @@ class PeerTransport(Transport):
                 async with asyncio.timeout(FAREWELL):
                     await self._peer.drained()
         await self._peer.close()
+
+
+async def begin(
+    session: Session, peer: Peer, sdp: str, transport: PeerTransport, dialect: Dialect, *, video: bool = True
+) -> str:
+    """The whole answer to an offer; the session is carried by the peer from then on. Where there is none, both end, and
+    the errors of `Peer.answer` are raised."""
+    try:
+        answer = await peer.gathered_answer(sdp, video=video)
+        session.join(transport, dialect)
+    except BaseException as error:
+        session.end(wire_error(error).code)
+        await peer.close()
+        raise
+    return answer

@@ -8,9 +8,10 @@ line in `socket_doors` of signaling/app.py:
 Who may not come in is told so before the upgrade (401, 403), and so is a query that the dialect cannot read. Where all
 places are taken, the socket opens, tells it in its own language, and closes: that is what clients of the field know.
 
-Backpressure is not reading: while the engine has as much audio as may wait, nothing more is read, and the caller's own
-sending comes to a stop. It is neither idle nor dead meanwhile. What lies unread on the way there is bounded too, so
-that a ping behind it is answered before a client takes the server for dead.
+Backpressure is not reading: while the engine has as much audio as may wait, or audio comes far faster than anybody
+speaks, nothing more is read, and the caller's own sending comes to a stop. It is neither idle nor dead meanwhile. What
+lies unread on the way there is bounded too, so that a ping behind it is answered before a client takes the server for
+dead.
 """
 
 import asyncio
@@ -37,6 +38,7 @@ log = logging.getLogger("offhook.socket")
 PROTOCOL = "offhook"  # the subprotocol of pages that show their token as another one
 SESSION_HEADER = "Offhook-Session"  # of the upgrade: where listeners find the transcript
 BACKLOG = 10.0  # seconds of audio that may wait for the engine
+FASTEST = 4.0  # times real time that audio is taken, but for the first seconds (signaling/pace.py)
 MESSAGE_LIMIT = 1 << 20  # bytes of one message
 PING = 10.0  # seconds without a word from either side, after which we ping: moshi-server's
 DEAD = 20.0  # seconds without any frame, after which the line counts as cut: moshi-server's
@@ -48,8 +50,8 @@ UNREAD = 32 * 1024  # bytes that the kernel keeps, each way; Linux doubles it
 @dataclass(frozen=True, slots=True)
 class Door:
     """One path and what is spoken there. `dialect` makes a connection's language from its request, and may refuse it
-    with a SignalingError; `idle`: seconds without a message from the caller; `backlog`: seconds of audio that may wait
-    for the engine; `message_limit`: bytes."""
+    with a SignalingError; `idle`: seconds without audio from the caller; `backlog`: seconds of audio that may wait
+    for the engine; `message_limit`: bytes; `subprotocols`: those that may be named in the answer."""
 
     path: str
     name: str
@@ -57,11 +59,12 @@ class Door:
     idle: float
     backlog: float = BACKLOG
     message_limit: int = MESSAGE_LIMIT
+    subprotocols: tuple[str, ...] = (PROTOCOL,)
 
     @property
     def terms(self) -> Terms:
         """Of the sessions that begin here."""
-        return Terms(door=self.name, idle=self.idle, backlog=self.backlog)
+        return Terms(door=self.name, idle=self.idle, backlog=self.backlog, fastest=FASTEST)
 
 
 class SocketDoor:
@@ -76,7 +79,7 @@ class SocketDoor:
         who = caller(request)
         dialect = self._door.dialect(request)
         ticket = Ticket.new()
-        line = Line(dialect, self._door.message_limit, protocols(request, PROTOCOL))
+        line = Line(dialect, self._door.message_limit, protocols(request, *self._door.subprotocols))
         line.headers[SESSION_HEADER] = ticket.id
         if not line.can_prepare(request).ok:
             return refused(
@@ -166,7 +169,7 @@ class SocketTransport(Transport):
         self._below = below
         self._session = session
         self._clock = asyncio.get_running_loop().time
-        self._said = self._pinged = self._seen = self._spoke = self._clock()  # our last word and ping, its last frame
+        self._said = self._pinged = self._seen = self._clock()  # our last word and ping, its last frame
         self._behind = False  # the session is busy with what was read last: nobody looks for more
         self._held = False  # nothing is read meanwhile
         self._finishing = False
@@ -175,8 +178,8 @@ class SocketTransport(Transport):
         self._tasks = [asyncio.create_task(self._watch())]
 
     @property
-    def heard(self) -> float:
-        return self._clock() if self._behind else self._spoke
+    def heard(self) -> float | None:
+        return self._clock() if self._behind else None
 
     async def items(self) -> AsyncGenerator[Item, None]:
         try:
@@ -246,7 +249,7 @@ class SocketTransport(Transport):
             yield
         finally:
             self._behind = False
-            self._seen = self._spoke = self._clock()
+            self._seen = self._clock()
             holding.cancel()
             if self._held:
                 self._held = False

@@ -11,11 +11,11 @@ from media.peer import Peer
 from media.sdp import check_offer
 from signaling import sdpfrag
 from signaling.dialects.native import Native
-from signaling.errors import UnknownSession, wire_error
+from signaling.errors import UnknownSession
 from signaling.http import PREFLIGHT, caller, read_text
 from signaling.session import Session
 from signaling.switchboard import Switchboard, Terms
-from signaling.transports.peer import Peers, PeerTransport
+from signaling.transports.peer import Peers, PeerTransport, begin
 
 SDP_TYPE = "application/sdp"
 EVENTS_REL = "urn:ietf:params:whip:ext:offhook:events"  # where the transcript is, in a Link header
@@ -68,13 +68,7 @@ class WhipDoor:
         check_offer(sdp, video=discard)  # before a place is taken
         session = await self._switchboard.open(who, TERMS)
         peer = self._peers.new()
-        try:
-            answer = await peer.gathered_answer(sdp, video=discard)
-            session.join(PeerTransport(peer), NATIVE)
-        except BaseException as error:
-            session.end(wire_error(error).code)
-            await peer.close()
-            raise
+        answer = await begin(session, peer, sdp, PeerTransport(peer), NATIVE, video=discard)
         resource = Resource(session, peer, f'"{secrets.token_hex(8)}"')
         self._resources[session.id] = resource
         session.ended.add_done_callback(lambda _: self._resources.pop(session.id, None))
