@@ -30,6 +30,7 @@ from signaling.errors import SignalingError, UnknownSession, sentence, wire_erro
 from signaling.eventlog import EventLog
 from signaling.events import Ended
 from signaling.metrics import Metrics, Tally
+from signaling.pace import Pace
 from signaling.transports.base import Gone, HungUp, Lost, Transport
 
 log = logging.getLogger("offhook.session")
@@ -71,7 +72,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A session's times, in seconds."""
+    """A session's times, in seconds; `fastest`: the pace of the audio that is taken, times real time."""
 
     idle: float = 30.0  # without packets
     speech: float = 0.0  # without words; 0 is no limit
@@ -79,6 +80,7 @@ class Limits:
     grace: float = 15.0
     connect: float = 15.0
     drain: float = 20.0
+    fastest: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,9 @@ class Session:
         self._limits = limits
         self._metrics = metrics
         self._time = CallerTime()
+        self._pace = Pace(limits.fastest)
         self._clock = asyncio.get_running_loop().time
-        self._opened = self._since = self._spoke = self._clock()
+        self._opened = self._since = self._spoke = self._heard = self._clock()
         self._transport: Transport | None = None
         self._grace = limits.grace
         self._base: float | None = None  # the caller's time at which the present transport's audio began
@@ -307,6 +310,9 @@ class Session:
         base = self._based(now - seconds - audio.start)
         self._time.feed(base + audio.start, seconds, now, audio.spoken)
         await self._stream.feed(audio.pcm)
+        if wait := self._pace.hear(seconds, self._clock()):
+            await asyncio.sleep(wait)
+        self._heard = self._clock()
 
     def _based(self, began: float) -> float:
         """The caller's time at which the present transport's audio began; that was at `began` by the clock."""
@@ -385,7 +391,9 @@ class Session:
         if self.state == "held":
             deadlines.append(Deadline(since + self._grace, "end", "lost"))
         if self.state == "live" and self._transport:
-            deadlines.append(Deadline(max(self._transport.heard, since) + limits.idle, "finish", "idle"))
+            heard = self._transport.heard
+            heard = self._heard if heard is None else heard
+            deadlines.append(Deadline(max(heard, since) + limits.idle, "finish", "idle"))
         if self.state == "live" and limits.speech:
             deadlines.append(Deadline(max(self._spoke, since) + limits.speech, "finish", "no_speech"))
         return deadlines

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -27,12 +28,13 @@ ENDED_AT_MOST = 256  # ended sessions kept at once
 class Terms:
     """What a door says of the sessions that it begins. `door`: its name, for lists and figures; `idle`: seconds without
     anything from the caller, and `longest`: of the whole session, both as configured where None; `backlog`: seconds of
-    audio that may wait for the engine."""
+    audio that may wait for the engine; `fastest`: times real time that audio is taken."""
 
     door: str
     idle: float | None = None
     longest: float | None = None
     backlog: float = LIVE_BACKLOG
+    fastest: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,8 @@ class Switchboard:
             raise TooMany("Too many live sessions from this address.", retry_after=30)
 
     def _limits_of(self, caller: Caller, terms: Terms) -> Limits:
-        limits = self._limits if terms.idle is None else replace(self._limits, idle=terms.idle)
+        limits = replace(self._limits, fastest=terms.fastest)
+        limits = limits if terms.idle is None else replace(limits, idle=terms.idle)
         limits = limits if terms.longest is None else replace(limits, longest=terms.longest)
         if terms.backlog > BULK_BACKLOG:
             limits = replace(limits, speech=0.0)  # a file is as quiet as it is

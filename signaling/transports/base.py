@@ -28,8 +28,9 @@ class Transport(ABC):
 
     @property
     @abstractmethod
-    def heard(self) -> float:
-        """When the last packet or byte came, by the event loop's clock; silence that was made here does not count."""
+    def heard(self) -> float | None:
+        """When the last packet came, by the event loop's clock; silence that was made here does not count. None where
+        audio comes in messages: whoever reads them knows which are audio."""
 
     @property
     def figures(self) -> Mapping[str, float]:

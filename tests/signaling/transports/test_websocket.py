@@ -17,7 +17,7 @@ from engine.base import LIVE_BACKLOG, PCM, Engine, Stats, Stream
 from engine.errors import Unavailable
 from engine.events import Word
 from engine.scripted import say
-from signaling import app
+from signaling import app, pace
 from signaling.transports import websocket
 from tests.signaling.doubles import Recorded
 from tests.signaling.house import SOON, House, OpenHouse, until
@@ -523,3 +523,34 @@ async def test_a_caller_who_reads_too_late_is_let_go_with_a_code(
     assert len(frames) < 2_000
     wire.frame(CLOSE, b"")
     await ended(attended, "slow_reader")
+
+
+async def test_audio_far_faster_than_speech_is_read_at_its_pace_however_fast_the_engine_is(
+    attended: House, engine: Attended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "PATIENCE", 0.0)
+    socket, other = await dial(attended), await dial(attended)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    for _ in range(20):
+        await socket.send_bytes(f32(SECOND[:4_800]))  # 0.2 s
+        await other.send_bytes(f32(SECOND[:100]))
+    await engine.streams[1].heard(20 * 100)
+    assert engine.streams[0].samples < 20 * 4_800
+    await engine.streams[0].heard(20 * 4_800)
+    assert 4.0 / (clock() - began) < 5  # times real time
+    for each in (socket, other):
+        await each.close()
+
+
+async def test_who_sends_everything_but_audio_is_idle(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "MOSHI_IDLE", 0.3)
+    house = await open_house()
+    socket = await dial(house)
+    code = asyncio.create_task(closed(socket))
+    async with asyncio.timeout(SOON):
+        while not code.done():
+            await socket.send_bytes(pack("Marker", id=1) + b"")
+            await asyncio.wait((code,), timeout=0.05)
+    assert code.result() == 1000
+    await ended(house, "idle")
