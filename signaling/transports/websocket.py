@@ -51,7 +51,7 @@ UNREAD = 32 * 1024  # bytes that the kernel keeps, each way; Linux doubles it
 class Door:
     """One path and what is spoken there. `dialect` makes a connection's language from its request, and may refuse it
     with a SignalingError; `idle`: seconds without audio from the caller; `backlog`: seconds of audio that may wait
-    for the engine; `message_limit`: bytes."""
+    for the engine; `message_limit`: bytes; `subprotocols`: those that may be named in the answer."""
 
     path: str
     name: str
@@ -59,6 +59,7 @@ class Door:
     idle: float
     backlog: float = BACKLOG
     message_limit: int = MESSAGE_LIMIT
+    subprotocols: tuple[str, ...] = (PROTOCOL,)
 
     @property
     def terms(self) -> Terms:
@@ -78,7 +79,7 @@ class SocketDoor:
         who = caller(request)
         dialect = self._door.dialect(request)
         ticket = Ticket.new()
-        line = Line(dialect, self._door.message_limit, protocols(request, PROTOCOL))
+        line = Line(dialect, self._door.message_limit, protocols(request, *self._door.subprotocols))
         line.headers[SESSION_HEADER] = ticket.id
         if not line.can_prepare(request).ok:
             return refused(
