@@ -208,7 +208,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     origin = request.headers.get("Origin")
     if origin and request.app[ORIGINS].allows(origin, request.host):
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = "Location, ETag, Link, Retry-After"
+        response.headers["Access-Control-Expose-Headers"] = "Location, ETag, Link, Retry-After, Offhook-Warning"
         response.headers["Vary"] = "Origin"
 
 
@@ -216,7 +216,7 @@ PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",  # every page may ask, and reads in the answer that its origin is refused
     "Access-Control-Allow-Methods": "OPTIONS, GET, POST, PATCH, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Kyutai-Api-Key, Last-Event-ID, "
-    "OpenAI-Beta, X-OpenAI-Agents-SDK",
+    "OpenAI-Beta, X-OpenAI-Agents-SDK, *",  # OpenAI's client for browsers has a dozen more
 }
 
 

@@ -63,17 +63,21 @@ class BuildInfo:
 
 def modules_info(config: Config, capacity: int, free: int) -> list[dict[str, str]]:
     """What runs here, as moshi-server's modules_info lists it. Places that would not be given count as used."""
-    moshi = config.engine == "moshi"
     return [
         {
             "type": "batched_asr",
             "path": PATH,
-            "lm": config.model if moshi else config.engine,
-            "audio_tokenizer": "mimi" if moshi else "none",
+            "lm": engine_name(config),
+            "audio_tokenizer": "mimi" if config.engine == "moshi" else "none",
             "used_slots": str(capacity - free),
             "total_slots": str(capacity),
         }
     ]
+
+
+def engine_name(config: Config) -> str:
+    """The model that hears, or the engine where it has but one."""
+    return config.model if config.engine == "moshi" else config.engine
 
 
 def _installed() -> int | None:

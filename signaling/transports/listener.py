@@ -84,7 +84,7 @@ async def follow(request: web.Request, transcript: EventLog, feed: Feed, after: 
     await response.prepare(request)
     pen = Pen(response)
     try:
-        await _tell(pen, transcript.read(after), feed, left)
+        await tell(pen, transcript.read(after), feed, left)
     except SlowReader as error:
         log.info("let go of a listener session=%s: %s", request.match_info["id"][:8], error)
         request.app[METRICS].let_go()
@@ -96,7 +96,9 @@ async def follow(request: web.Request, transcript: EventLog, feed: Feed, after: 
     return response
 
 
-async def _tell(pen: "Pen", events: AsyncGenerator[Entry, None], feed: Feed, left: Left) -> None:
+async def tell(pen: "Pen", events: AsyncGenerator[Entry, None], feed: Feed, left: Left) -> None:
+    """Write the events as they come, until they end or the reader has left; signs of life when none come. Raises
+    SlowReader, ConnectionError, and what the events raise."""
     gone = {left} if left else set()
     waiting = asyncio.ensure_future(anext(events, None))
     try:
