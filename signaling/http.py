@@ -53,7 +53,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
-    "object-src 'none'; base-uri 'none'; frame-ancestors 'self'",
+    "media-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'",
 }
 
 
