@@ -160,7 +160,8 @@ class _Child:
     async def end(self) -> None:
         """End it at once, whatever it does."""
         with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+            if self._process.returncode is None:  # Process.kill may take the status from who waits for it (gh-127049)
+                os.kill(self._process.pid, SIGKILL)
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
