@@ -9,7 +9,8 @@ each segment where times were asked for (verbose_json), and at the end transcrip
 
 Of a segment's fields the engines know its times and text. The others are there because typed clients need them:
 compression_ratio is worked out as Whisper does; tokens is empty; seek, temperature, avg_logprob and no_speech_prob are
-0, with which clients keep the segment. The language is what the form says, or "unknown".
+0, with which clients keep the segment. The language is the engine's where it has but one, else what the form says, or
+"unknown".
 """
 
 import json

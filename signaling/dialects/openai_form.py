@@ -34,7 +34,10 @@ IDLE_OPTIONS = {
     "known_speaker_names": NO_SPEAKERS,
     "known_speaker_references": NO_SPEAKERS,
 }
-AS_IT_IS = {"temperature": frozenset({"0", "0.0"}), "chunking_strategy": frozenset({"auto"})}  # what is done anyway
+AS_IT_IS: dict[str, frozenset[str | None]] = {  # what is done anyway
+    "temperature": frozenset({"0", "0.0"}),
+    "chunking_strategy": frozenset({"auto"}),
+}
 ONLY_VERBOSE = "only verbose_json has times"
 
 Fields = Mapping[str, Sequence[str]]
@@ -42,8 +45,8 @@ Fields = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a form asks for. `granularities`: of verbose_json; `language`: that the caller says is spoken, if any;
-    `warnings`: what of it has no effect, and why."""
+    """What a form asks for. `granularities`: of verbose_json; `language`: that is heard, else that the caller says is
+    spoken, else empty; `warnings`: what of it has no effect, and why."""
 
     format: Format = "json"
     granularities: frozenset[str] = frozenset({"segment"})
@@ -52,9 +55,9 @@ class Asked:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, form: Fields) -> "Asked":
-        """From a form's fields; of a field that comes several times and is no list, the last one counts. Raises
-        BadParameter."""
+    def read(cls, form: Fields, hears: str | None = None) -> "Asked":
+        """From a form's fields; of a field that comes several times and is no list, the last one counts. `hears`: the
+        one language of the engine (ISO 639-1), if it has but one. Raises BadParameter."""
         fields = _plain(form)
         format, stream = _format(fields), _stream(fields)
         if stream and format not in STREAMED:
@@ -63,8 +66,8 @@ class Asked:
             format=format,
             granularities=_granularities(fields) if format == "verbose_json" else frozenset(),
             stream=stream,
-            language=_last(fields, "language").strip()[:LONGEST_NAME],
-            warnings=_warnings(fields, format),
+            language=hears or _last(fields, "language").strip()[:LONGEST_NAME],
+            warnings=_warnings(fields, format, {**AS_IT_IS, "language": frozenset({hears})}),
         )
 
     @property
@@ -117,12 +120,12 @@ def _granularities(fields: Fields) -> frozenset[str]:
     return asked or frozenset({"segment"})
 
 
-def _warnings(fields: Fields, format: Format) -> tuple[str, ...]:
-    """What was asked for in vain, each with the reason."""
+def _warnings(fields: Fields, format: Format, as_it_is: Mapping[str, frozenset[str | None]]) -> tuple[str, ...]:
+    """What was asked for in vain, each with the reason. `as_it_is`: values of what is done anyway."""
     vain = [
         f"{name} has no effect: {why}"
         for name, why in IDLE_OPTIONS.items()
-        if any(value.strip() and value.strip() not in AS_IT_IS.get(name, ()) for value in fields.get(name, ()))
+        if any(value.strip() and value.strip() not in as_it_is.get(name, ()) for value in fields.get(name, ()))
     ]
     if "timestamp_granularities" in fields and format != "verbose_json":
         vain.append(f"timestamp_granularities has no effect: {ONLY_VERBOSE}")

@@ -30,10 +30,11 @@ log = logging.getLogger("offhook.transcriptions")
 
 
 class TranscriptionsDoor:
-    """The doors for files of OpenAI's clients."""
+    """The doors for files of OpenAI's clients. `language`: the one that the engine hears, if it hears but one."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: Uploads, language: str | None = None) -> None:
         self._uploads = uploads
+        self._language = language
 
     def routes(self) -> list[web.RouteDef]:
         """For the application's router."""
@@ -49,7 +50,7 @@ class TranscriptionsDoor:
             raise web.HTTPUnsupportedMediaType(text="Send the file as a form (multipart/form-data), in its part file.")
         try:
             async with self._uploads.receive(request, who) as body:
-                asked = Asked.read(body.fields)
+                asked = Asked.read(body.fields, self._language)
                 async with self._uploads.transcribe(body.file, who, DOOR) as upload:
                     return await answer(request, upload, asked, who.left)
         except BadFile as error:

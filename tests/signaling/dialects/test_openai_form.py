@@ -101,6 +101,14 @@ def test_what_is_done_anyway_is_no_warning(fields: dict[str, list[str]]) -> None
     assert warned(fields) == ""
 
 
+def test_the_language_is_the_engines_where_it_has_but_one() -> None:
+    assert Asked.read({"language": ["en"]}, "en") == Asked("json", frozenset(), language="en")
+    other = Asked.read({"language": ["fr"]}, "en")
+    assert other.language == "en"
+    assert other.warnings == ("language has no effect: the engine hears the languages that it knows",)
+    assert Asked.read({"language": ["fr"]}).language == "fr"
+
+
 def test_a_field_that_nobody_knows_is_named() -> None:
     assert warned({"respnse_format": ["srt"], "prompt": ["x"]}) == (
         '"prompt has no effect: the engine takes no hints", "respnse_format is not known"'
