@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from e2e.server import Server
+from e2e.site import Site
 from e2e.sound import write_tones
 
 FLAGS = ("--no-sandbox", "--disable-background-networking")
@@ -95,6 +96,14 @@ def page(browser: BrowserFactory) -> Iterator[PageFactory]:
     for one in opened:
         one.context.close()
     assert not faults
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Another origin."""
+    one = Site()
+    yield one
+    one.close()
 
 
 @pytest.fixture(scope="session")
