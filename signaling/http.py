@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -36,7 +38,9 @@ KEEP_ALIVE = 30.0  # seconds for an idle connection
 LINGER = 2.0  # seconds of reading on after a refusal, so that it reaches a caller who is still sending
 BODY_RATE = 1_000  # bytes a second, at least
 BODY_PATIENCE = 5.0  # seconds before that rate is asked for
-DESCRIPTORS_KEPT = 4  # that connections leave free, for what the server opens for itself
+DESCRIPTORS_KEPT = 8  # that connections leave free, for what the server opens for itself, and for saying so
+ACCEPTED = 1  # connections taken in one turn of the event loop
+WAITING = 128  # that may wait for it
 NO_DESCRIPTOR = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 CONFIG = web.AppKey("config", Config)
@@ -300,8 +304,17 @@ class Runner(web.AppRunner):
         )
 
     async def listen(self, host: str, port: int) -> None:
-        """Take connections there, after `setup`. Raises OSError."""
-        await web.TCPSite(self, host, port).start()
+        """Take connections there, after `setup`. Raises OSError.
+
+        asyncio would take all connections that wait before it looks at the first one: a crowd at once would use up the
+        descriptors, with a traceback in the log for each of those who wait, before any of them could be refused.
+        """
+        site = web.TCPSite(self, host, port, backlog=ACCEPTED)
+        await site.start()
+        assert isinstance(site._server, asyncio.Server)  # aiohttp makes the sockets, and shows them nowhere else
+        for listening in site._server.sockets:
+            with socket.socket(fileno=os.dup(listening.fileno())) as shared:
+                shared.listen(WAITING)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
