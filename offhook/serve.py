@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -55,6 +56,7 @@ async def serve(config: Config) -> int:
     """Start the engine, serve until a signal, drain, close. Prints one sentence when something is missing."""
     engine = make_engine(config)
     signals = Signals()
+    asyncio.get_running_loop().set_exception_handler(complain)
     try:
         await until_first(engine.start(), signals.first)
         if signals.first.is_set():
@@ -113,6 +115,16 @@ class Signals:
 
     def _came(self) -> None:
         (self.second if self.first.is_set() else self.first).set()
+
+
+def complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody else has caught. Connections that wait because no descriptor is left are no surprise: asyncio tries
+    again every second, and a line is enough."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+        log.warning("connections wait: %s", error.strerror)
+    else:
+        loop.default_exception_handler(context)
 
 
 def make_engine(config: Config) -> Engine:

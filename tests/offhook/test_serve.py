@@ -1,6 +1,7 @@
 """The server as a process: how it starts, refuses to start, survives its engine, and ends."""
 
 import asyncio
+import errno
 import re
 import resource
 import signal
@@ -197,3 +198,13 @@ def test_a_command_that_does_not_exist_is_wrong_use(capsys: pytest.CaptureFixtur
         cli.main(["dance"])
     assert ended.value.code == 2
     assert "dance" in capsys.readouterr().err
+
+
+async def test_connections_that_wait_for_a_descriptor_are_a_line_in_the_log_and_not_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    serve.complain(loop, {"message": "no accept", "exception": OSError(errno.EMFILE, "Too many open files")})
+    assert caplog.messages == ["connections wait: Too many open files"]
+    serve.complain(loop, {"message": "what nobody has caught", "exception": OSError(errno.EPIPE, "Broken pipe")})
+    assert caplog.messages[1:] == ["what nobody has caught"]
