@@ -6,8 +6,8 @@
 2. All places taken for so many minutes, in sessions that last as long, while one more caller knocks at every door.
 3. Four fifths of the places, with sessions that come and go: what grows?
 
-Everybody speaks the recordings of Moonshine's wheel in real time, in the languages of three doors. The words are compared
-with those of the file, and with the server's own log of each session: nothing may be lost on the way.
+Everybody speaks the recordings of Moonshine's wheel in real time, in the languages of three doors. The words are
+compared with those of the file, and with the server's own log of each session: nothing may be lost on the way.
 """
 
 import argparse
