@@ -25,8 +25,10 @@ from signaling.page import PageFile, page_files
 from signaling.switchboard import Switchboard
 from signaling.transports.asr_file import AsrFileDoor
 from signaling.transports.calls import CallsDoor
+from signaling.transports.files import FileDoor
 from signaling.transports.listener import ListenerDoor
 from signaling.transports.peer import Peers
+from signaling.transports.replay import Replay
 from signaling.transports.transcriptions import PATH as TRANSCRIPTIONS
 from signaling.transports.transcriptions import TranscriptionsDoor
 from signaling.transports.upload import Uploads
@@ -78,6 +80,10 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     uploads = Uploads(switchboard, config)
     app.router.add_post("/api/asr-streaming", AsrFileDoor(uploads).handle, expect_handler=uninvited)
     app.router.add_routes(TranscriptionsDoor(uploads).routes())
+    replay = Replay(config, app[AUTH])
+    app.router.add_routes(FileDoor(uploads, replay, config.language()).routes())
+    app.router.add_routes(replay.routes())
+    app.on_cleanup.append(replay.close)
     app.router.add_routes(models.routes())
     listener = ListenerDoor(switchboard)
     app.router.add_get("/v1/sessions/{id}/events", listener.handle, allow_head=False)

@@ -24,6 +24,7 @@ TOKEN_LIFETIME = 600  # seconds within which a browser must begin its session
 # A browser cannot set a WebSocket's headers, so the token travels as a subprotocol: ours, and OpenAI's.
 BEARER_PROTOCOLS = ("bearer.", "openai-insecure-api-key.")
 KEY_HEADER = "kyutai-api-key"  # moshi-server's
+OTHER_KEY_HEADER = "X-API-Key"  # Transcodio's
 QUERIES = ("auth_id", "token")  # moshi-server's, and ours
 NO_KEY = Key("")
 PREFIXES = (TOKEN_PREFIX, SECRET_PREFIX)
@@ -154,13 +155,15 @@ def credential(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
     """The key or token that a request shows; only the first of the places where there is one counts.
 
     `kyutai-api-key` comes before `Authorization`, which may be for a proxy on the way, and before the query, as
-    moshi-server has it: an empty one is no key.
+    moshi-server has it: an empty one is no key. `X-API-Key` may be for a proxy too, so it comes after both.
     """
     if (key := headers.get(KEY_HEADER)) is not None:
         return key.strip()
     scheme, _, value = headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
+    if (key := headers.get(OTHER_KEY_HEADER)) is not None:
+        return key.strip()
     for protocol in offered(headers):
         for prefix in BEARER_PROTOCOLS:
             if protocol.startswith(prefix):

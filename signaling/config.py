@@ -24,9 +24,11 @@ from media.impair import PRESETS
 from media.voice import OpusDecoder
 from signaling.keys import BadKey, Key, check_together, parse_key
 
+LANGUAGES = {"moonshine": "en", "scripted": "en"}  # of the engines that hear only one
 MOST_WAITING = 1_000  # each is told of every step forward
 _LEAST = {
     **dict.fromkeys(("capacity", "workers", "offers_per_minute", "sessions_per_address", "files_per_minute"), 0),
+    **dict.fromkeys(("kept_files", "kept_size"), 0),
     **dict.fromkeys(("max_file_size", "files"), 1),
 }
 
@@ -74,6 +76,7 @@ class Config:
         "API keys, comma-separated, each KEY, NAME:KEY or NAME:KEY:LIMIT (sessions at once); none: nobody is asked",
         "OFFHOOK_KEYS",
         "KYUTAI_API_KEY",
+        "TRANSCODIO_API_KEY",
     )
     operator_keys: tuple[str, ...] = setting(
         (), "keys that may also list and follow every session, written as --keys are", "OFFHOOK_OPERATOR_KEYS"
@@ -147,6 +150,11 @@ class Config:
     files_per_minute: int = setting(
         0, "files a minute from one key, or from one address without a key; 0 is no limit", "OFFHOOK_FILES_PER_MINUTE"
     )
+    kept_files: int = setting(
+        100, "recordings kept on the disk so that they can be played again; 0 keeps none", "OFFHOOK_KEPT_FILES"
+    )
+    kept_size: int = setting(1_024, "megabytes of all of them together; the oldest makes room", "OFFHOOK_KEPT_SIZE")
+    kept_time: float = setting(3_600.0, "seconds for which each of them is kept", "OFFHOOK_KEPT_TIME")
     resume_grace: float = setting(15.0, "a lost call is held for this", "OFFHOOK_RESUME_GRACE")
     connect_timeout: float = setting(15.0, "a call must be connected within this", "OFFHOOK_CONNECT_TIMEOUT")
     drain_timeout: float = setting(20.0, "at the end, callers get this for their last words", "OFFHOOK_DRAIN_TIMEOUT")
@@ -188,7 +196,7 @@ class Config:
                 raise ConfigError(f"--{name.replace('_', '-')} must be more than 0 seconds")
         if not 1 <= self.queue_length <= MOST_WAITING:
             raise ConfigError(f"--queue-length must be 1 to {MOST_WAITING}")
-        for name in ("speech_timeout", "resume_grace", "drain_timeout", "queue_wait"):
+        for name in ("speech_timeout", "resume_grace", "drain_timeout", "queue_wait", "kept_time"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"--{name.replace('_', '-')} must be 0 seconds or more")
         if self.log_level not in ("debug", "info", "warning", "error"):
@@ -239,6 +247,12 @@ class Config:
             except BadKey as error:
                 raise ConfigError(f"--{name}: {error}") from None
         return tuple(keys)
+
+    def language(self) -> str | None:
+        """The one language that the engine hears (ISO 639-1); None where it hears several, or nobody here knows."""
+        if self.engine == "moshi":
+            return "en" if self.model.rstrip("/").endswith("-en") else None
+        return LANGUAGES.get(self.engine)
 
     def udp_port_range(self) -> tuple[int, int] | None:
         """The first and the last UDP port for media, or None for any."""

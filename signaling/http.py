@@ -207,8 +207,10 @@ def _http_refusal(request: web.Request, error: web.HTTPException) -> web.Respons
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """The security headers of every answer, and the CORS ones for pages whose origin is allowed."""
-    response.headers.update(HEADERS)
+    """The security headers of every answer, and the CORS ones for pages whose origin is allowed. An answer's own policy
+    is kept."""
+    policy = response.headers.get("Content-Security-Policy", HEADERS["Content-Security-Policy"])
+    response.headers.update({**HEADERS, "Content-Security-Policy": policy})
     origin = request.headers.get("Origin")
     if origin and request.app[ORIGINS].allows(origin, request.host):
         response.headers["Access-Control-Allow-Origin"] = origin
@@ -220,7 +222,7 @@ PREFLIGHT = {
     "Access-Control-Allow-Origin": "*",  # every page may ask, and reads in the answer that its origin is refused
     "Access-Control-Allow-Methods": "OPTIONS, GET, POST, PATCH, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, Kyutai-Api-Key, Last-Event-ID, "
-    "OpenAI-Beta, X-OpenAI-Agents-SDK, *",  # OpenAI's client for browsers has a dozen more
+    "OpenAI-Beta, X-API-Key, X-OpenAI-Agents-SDK, *",  # OpenAI's client for browsers has a dozen more
 }
 
 

@@ -53,6 +53,8 @@ SHELLS = {
     "signaling/lag.py",
     "signaling/session.py",
     "signaling/switchboard.py",
+    "signaling/transports/files.py",
+    "signaling/transports/replay.py",
     "signaling/transports/upload.py",
     "signaling/transports/websocket.py",
 }

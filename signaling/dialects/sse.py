@@ -1,7 +1,7 @@
 """Files in Transcodio's language: a JSON object, or server-sent events while the file is heard. Pure.
 
     metadata{language, duration}  heard{seconds, duration}…  progress{id, start, end, text, words}…
-    complete{text, audio_session_id, audio_url, duration, words}  or  error{error, code}
+    complete{text, audio_session_id, audio_url, duration}  or  error{error, code}
 
 Transcodio's own are metadata, progress, complete, minutes_error and error, with the fields it knows, one line of JSON
 each and CRLF at line ends; its clients ignore what we add. What it offers and we do not is said: `warning{option,
@@ -15,7 +15,8 @@ from typing import Any
 
 from signaling.captions import Spoken
 from signaling.events import SessionEvent
-from signaling.segments import Segment, Segments
+from signaling.segments import Segment
+from signaling.transcription import Recorder, Transcript
 
 CONTENT_TYPE = "text/event-stream"
 PING = ": ping\r\n\r\n"
@@ -46,52 +47,26 @@ class Asked:
         return [text for asked, text in ((self.diarization, NO_SPEAKERS), (self.minutes, NO_MINUTES)) if asked]
 
 
-class Transcript:
-    """One file's words as they come. `language`: a code of ISO 639."""
+def answer(transcript: Transcript, language: str, asked: Asked) -> str:
+    """A whole file as one JSON object."""
+    fields: dict[str, Any] = {
+        "text": transcript.text,
+        "language": language,
+        "segments": [{**_segment(segment), "speaker": None} for segment in transcript.segments],
+        "duration": _rounded(transcript.duration),
+        "words": _words(transcript.words),
+    }
+    return _dumps(fields | ({"warnings": asked.warnings} if asked.warnings else {}))
+
+
+class Telling:
+    """One file in server-sent events; texts may be empty. `language`: a code of ISO 639. Times `now` are seconds of any
+    one clock."""
 
     def __init__(self, language: str, asked: Asked) -> None:
-        self.segments: list[Segment] = []
         self._language = language
         self._asked = asked
-        self._making = Segments()
-
-    def hear(self, event: SessionEvent, seconds: float) -> list[Segment]:
-        """The next event; so many seconds of the file were read. The segments that it completed."""
-        return self._keep(self._making.hear(event, seconds))
-
-    def close(self, seconds: float) -> list[Segment]:
-        """Nothing more comes of the file, which had so many seconds. The last segment, if there is one."""
-        return self._keep(self._making.close(seconds))
-
-    def answer(self, seconds: float) -> str:
-        """All of it as one JSON object; the file had so many seconds."""
-        fields: dict[str, Any] = {
-            "text": self._text,
-            "language": self._language,
-            "segments": [{**_segment(segment), "speaker": None} for segment in self.segments],
-            "duration": _rounded(seconds),
-            "words": self._words,
-        }
-        return _dumps(fields | ({"warnings": self._asked.warnings} if self._asked.warnings else {}))
-
-    def _keep(self, segments: list[Segment]) -> list[Segment]:
-        self.segments += segments
-        return segments
-
-    @property
-    def _text(self) -> str:
-        return " ".join(segment.text for segment in self.segments)
-
-    @property
-    def _words(self) -> list[dict[str, Any]]:
-        return [_word(word) for segment in self.segments for word in segment.words]
-
-
-class Telling(Transcript):
-    """The same in server-sent events; texts may be empty. Times `now` are seconds of any one clock."""
-
-    def __init__(self, language: str, asked: Asked) -> None:
-        super().__init__(language, asked)
+        self._said = Recorder()
         self._told = 0.0  # seconds that the client knows to have been heard
         self._told_at = 0.0
 
@@ -104,7 +79,7 @@ class Telling(Transcript):
 
     def progress(self, event: SessionEvent, seconds: float) -> str:
         """An event, when so many seconds of the file were read."""
-        return _progress(self.hear(event, seconds))
+        return _progress(self._said.hear(event, seconds))
 
     def heard(self, seconds: float, duration: float | None, now: float) -> str:
         """So many seconds were transcribed, of so many as far as that is known."""
@@ -115,21 +90,21 @@ class Telling(Transcript):
         return _event("heard", {"seconds": _rounded(seconds), "duration": whole})
 
     def complete(self, seconds: float, audio: str | None, url: str | None) -> str:
-        """The end of a file of so many seconds. `audio`: the id that it can be played by, and `url` where."""
-        last = _progress(self.close(seconds))
+        """The end of a file of so many seconds. `audio`: the id that it can be played by, and `url` where. The words of
+        an hour would make a line that is longer than many clients read, and have been told."""
+        last = _progress(self._said.finish(seconds))
         fields = {
-            "text": self._text,
+            "text": self._said.text,
             "audio_session_id": audio,
             "audio_url": url,
             "duration": _rounded(seconds),
-            "words": self._words,
         }
         minutes = _event("minutes_error", {"error": NO_MINUTES}) if self._asked.minutes else ""
         return last + _event("complete", fields) + minutes
 
     def fail(self, seconds: float, code: str, sentence: str) -> str:
         """The file could be heard no further than this, and why."""
-        return _progress(self.close(seconds)) + _event("error", {"error": sentence, "code": code})
+        return _progress(self._said.finish(seconds)) + _event("error", {"error": sentence, "code": code})
 
 
 def _is_true(values: Sequence[str]) -> bool:
@@ -137,18 +112,15 @@ def _is_true(values: Sequence[str]) -> bool:
 
 
 def _progress(segments: Sequence[Segment]) -> str:
-    return "".join(
-        _event("progress", {**_segment(segment), "words": [_word(word) for word in segment.words]})
-        for segment in segments
-    )
+    return "".join(_event("progress", {**_segment(segment), "words": _words(segment.words)}) for segment in segments)
 
 
 def _segment(segment: Segment) -> dict[str, Any]:
     return {"id": segment.id, **_times(segment.start, segment.stop), "text": segment.text}
 
 
-def _word(word: Spoken) -> dict[str, Any]:
-    return {"word": word.text, **_times(word.start, word.stop)}
+def _words(words: Sequence[Spoken]) -> list[dict[str, Any]]:
+    return [{"word": word.text, **_times(word.start, word.stop)} for word in words]
 
 
 def _times(start: float, stop: float) -> dict[str, float]:

@@ -123,16 +123,18 @@ async def tell(pen: "Pen", events: AsyncGenerator[Entry, None], feed: Feed, left
 
 class Pen:
     """Writes to one reader, with a deadline for it to read. A write that is late is not cancelled: aiohttp's
-    connections cannot be waited for again after that."""
+    connections cannot be waited for again after that. `deadline`: seconds."""
 
-    def __init__(self, response: web.StreamResponse) -> None:
+    def __init__(self, response: web.StreamResponse, deadline: float | None = None) -> None:
         self._response = response
+        self._deadline = WRITE_DEADLINE if deadline is None else deadline
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def write(self, text: str) -> None:
+    async def write(self, text: str | bytes) -> None:
         """Write and wait until there is room for more. Raises SlowReader, or ConnectionError once the reader left."""
-        if text and not await self._is_done(self._response.write(text.encode("utf-8", "replace")), WRITE_DEADLINE):
-            raise SlowReader(f"nothing was read for {WRITE_DEADLINE:.0f} s")
+        data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+        if data and not await self._is_done(self._response.write(data), self._deadline):
+            raise SlowReader(f"nothing was read for {self._deadline:.0f} s")
 
     async def finish(self, text: str, transport: asyncio.Transport | None) -> None:
         """The last words to a reader, as far as it takes them soon; then the connection ends."""

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from engine.events import Pause, Word, WordEnd
-from signaling.dialects.sse import Asked, Telling
+from signaling.dialects.sse import Asked, Telling, answer
+from signaling.transcription import Recorder
 from tests.signaling.dialects.conversation import EVENTS, golden
 
 READ = 30.0  # seconds of the file that are decoded when an event comes
@@ -27,25 +28,30 @@ def play(text: str) -> str:
 
 
 def played(text: str) -> Iterator[str]:
-    telling, now = Telling("en", Asked()), 0.0
+    asked, now = Asked(), 0.0
+    telling, said = Telling("en", asked), Recorder()
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "<":
             continue
         yield line
         if kind == ">":
-            fields = {name: [value] for name, value in json.loads(rest).items()}
-            telling = Telling("en", Asked.read(fields))
+            asked = Asked.read({name: [value] for name, value in json.loads(rest).items()})
+            telling = Telling("en", asked)
         elif kind == "@":
             now = float(rest)
         elif kind == "!":
             name, _, values = rest.partition(" ")
-            yield from shown(telling.progress(EVENTS[name](*json.loads(values)), READ))
+            event = EVENTS[name](*json.loads(values))
+            said.hear(event, READ)
+            yield from shown(telling.progress(event, READ))
+        elif kind == "answer":
+            yield from shown(answer(said.transcript(float(rest)), "en", asked))
         elif kind != "#":
-            yield from shown(asked(telling, kind, [json.loads(value) for value in split(rest)], now))
+            yield from shown(told(telling, kind, [json.loads(value) for value in split(rest)], now))
 
 
-def asked(telling: Telling, verb: str, values: list[Any], now: float) -> str:
+def told(telling: Telling, verb: str, values: list[Any], now: float) -> str:
     match verb:
         case "open":
             return telling.open(values[0], now)
@@ -55,9 +61,6 @@ def asked(telling: Telling, verb: str, values: list[Any], now: float) -> str:
             return telling.complete(*values)
         case "fail":
             return telling.fail(*values)
-        case "answer":
-            telling.close(*values)
-            return telling.answer(*values)
     raise AssertionError(verb)
 
 
