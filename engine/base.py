@@ -21,7 +21,7 @@ FRAME_SAMPLES = 1_920  # 80 ms: what one step of the batch consumes of each stre
 CHUNK_SAMPLES = 11_520  # 480 ms: what the field's batch clients send at a time, 23,040 bytes of PCM16
 
 LIVE_BACKLOG = 2.0  # seconds of audio that may wait in a live caller's stream before `feed` waits
-BULK_BACKLOG = 30.0  # a stream that lets more wait is a file's: live callers go before it
+BULK_BACKLOG = 45.0  # a stream that lets more wait is a file's: live callers go before it
 STEP_BOUNDS = (
     0.02,
     0.03,

@@ -44,6 +44,9 @@ ROOT = web.AppKey("root", SocketDoor)
 BUILD = web.AppKey("build", BuildInfo)
 
 MOSHI_IDLE = 120.0  # seconds without a message: moshi-server's
+# Seconds of audio that may wait. Kyutai's example sends 35 s of silence behind its Marker, and leaves once that is back:
+# had it some left to send then, more Steps would come than it takes, and it would not see our answer to its close.
+MOSHI_BACKLOG = 40.0
 
 LOAD = ("step_p50", "step_p99", "fill", "backlog")  # what health tells of it; the counts are for Prometheus
 
@@ -104,7 +107,7 @@ def socket_doors(config: Config) -> tuple[Door, ...]:
     opus = config.opus_decoder
     streams = config.stream_idle_timeout
     return (
-        Door("/api/asr-streaming", "moshi", lambda _: Moshi(opus), idle=MOSHI_IDLE),
+        Door("/api/asr-streaming", "moshi", lambda _: Moshi(opus), idle=MOSHI_IDLE, backlog=MOSHI_BACKLOG),
         Door("/v1/stream", "stream", lambda request: Token.asked(request.query, "f32", opus), idle=streams),
         Door("/v1/transcribe", "transcribe", lambda request: Token.asked(request.query, "s16", opus), idle=streams),
         Door(
@@ -120,7 +123,7 @@ def socket_doors(config: Config) -> tuple[Door, ...]:
 
 def root_door(config: Config) -> Door:
     """The socket at the path of the page."""
-    return Door("/", "root", lambda _: Root(config.opus_decoder), idle=MOSHI_IDLE)
+    return Door("/", "root", lambda _: Root(config.opus_decoder), idle=MOSHI_IDLE, backlog=MOSHI_BACKLOG)
 
 
 async def drain(app: web.Application) -> None:

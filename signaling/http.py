@@ -38,6 +38,7 @@ KEEP_ALIVE = 30.0  # seconds for an idle connection
 LINGER = 2.0  # seconds of reading on after a refusal, so that it reaches a caller who is still sending
 BODY_RATE = 1_000  # bytes a second, at least
 BODY_PATIENCE = 5.0  # seconds before that rate is asked for
+SEGMENT = 1460  # bytes that a segment may have: what most networks carry
 DESCRIPTORS_KEPT = 8  # that connections leave free, for what the server opens for itself, and for saying so
 ACCEPTED = 1  # connections taken in one turn of the event loop
 WAITING = 128  # that may wait for it
@@ -308,6 +309,9 @@ class Runner(web.AppRunner):
     async def listen(self, host: str, port: int) -> None:
         """Take connections there, after `setup`. Raises OSError.
 
+        A sender's kernel keeps room for so many segments. On one machine, where the proxies in front of us are, those
+        have 64 KiB, and what we have not read would be half a minute of a caller's audio there, with its pings behind.
+
         asyncio would take all connections that wait before it looks at the first one: a crowd at once would use up the
         descriptors, with a traceback in the log for each of those who wait, before any of them could be refused.
         """
@@ -315,6 +319,7 @@ class Runner(web.AppRunner):
         await site.start()
         assert isinstance(site._server, asyncio.Server)  # aiohttp makes the sockets, and shows them nowhere else
         for listening in site._server.sockets:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
             with socket.socket(fileno=os.dup(listening.fileno())) as shared:
                 shared.listen(WAITING)
 

@@ -79,7 +79,7 @@ class SocketDoor:
         who = caller(request)
         dialect = self._door.dialect(request)
         ticket = Ticket.new()
-        line = Line(dialect, self._door.message_limit, protocols(request, *self._door.subprotocols))
+        line = Line(dialect, self._door.message_limit, protocols(request, *self._door.subprotocols), who.left)
         line.headers[SESSION_HEADER] = ticket.id
         if not line.can_prepare(request).ok:
             return refused(
@@ -122,7 +122,13 @@ class Line(web.WebSocketResponse):
     """aiohttp's WebSocket, but for this: where aiohttp closes it because a frame breaks the rules, the caller is told
     so first, in its own language."""
 
-    def __init__(self, dialect: Dialect, message_limit: int, subprotocols: Iterable[str]) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        message_limit: int,
+        subprotocols: Iterable[str],
+        left: "asyncio.Future[None] | None" = None,
+    ) -> None:
         super().__init__(
             autoclose=False,  # who sees our close frame finds its place free
             autoping=False,
@@ -134,6 +140,8 @@ class Line(web.WebSocketResponse):
         )
         self._dialect = dialect
         self._message_limit = message_limit
+        self._left = left  # done once the connection is gone
+        self._lingering = False
 
     async def say(self, message: Message) -> None:
         """Send one message. Raises ConnectionError when the line is cut."""
@@ -152,13 +160,32 @@ class Line(web.WebSocketResponse):
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
         """Close with a code; see aiohttp. It calls this itself, without a message, for what it cannot read."""
-        if not message and not self.closed and (error := self.fault(code)):
-            known = wire_error(error)
-            message = known.code.encode()
-            with contextlib.suppress(ConnectionError):
-                for told in self._dialect.error(known.code, sentence(error)):
-                    await self.say(told)
-        return await super().close(code=code, message=message, drain=drain)
+        error = None if message or self.closed else self.fault(code)
+        if error is None:
+            return await super().close(code=code, message=message, drain=drain)
+        known = wire_error(error)
+        with contextlib.suppress(ConnectionError):
+            for told in self._dialect.error(known.code, sentence(error)):
+                await self.say(told)
+        self._lingering = True
+        return await super().close(code=code, message=known.code.encode(), drain=drain)
+
+    def _close_transport(self) -> None:
+        """aiohttp calls this as soon as its close frame is on the way, where it has no use for an answer."""
+        if not self._lingering:
+            super()._close_transport()
+
+    async def linger(self, below: asyncio.Transport) -> None:
+        """After a frame that breaks the rules, let the caller hang up: cut off in the middle of its message, it would
+        never read what is wrong. What it still sends is read and forgotten."""
+        if not self._lingering:
+            return
+        self._lingering = False
+        with contextlib.suppress(OSError):
+            if self._left and below.can_write_eof():
+                below.write_eof()
+                await asyncio.shield(self._left)
+        below.close()
 
 
 class SocketTransport(Transport):
@@ -310,7 +337,8 @@ def bound(below: asyncio.Transport) -> None:
     """Let no more wait in the kernel, either way, than a conversation needs.
 
     The buffers would grow to megabytes, and the sender's with the window that ours lets it have: minutes of audio.
-    With segments of the usual size a sender has at most 0.7 MB on the way like this, which is 7 s of float32.
+    With segments of the usual size, which our listening sockets ask for (signaling/http.py), a sender has 0.7 MB on the
+    way like this at most, which is 7 s of float32.
     """
     socket = below.get_extra_info("socket")
     socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, UNREAD)
@@ -322,5 +350,6 @@ async def hang_up(line: Line, below: asyncio.Transport, code: int, reason: str) 
     try:
         async with asyncio.timeout(CLOSE_DEADLINE):
             await line.close(code=code, message=reason.encode())
+            await line.linger(below)
     except TimeoutError:
         below.abort()

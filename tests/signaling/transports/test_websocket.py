@@ -159,10 +159,11 @@ class Wire:
             return first & 0xF, await self.reader.readexactly(length)
 
     async def read_all(self) -> list[tuple[int, bytes]]:
-        """Every frame up to the close frame."""
+        """Every frame up to the close frame, after which it hangs up like every client."""
         frames = [await self.read()]
         while frames[-1][0] != CLOSE:
             frames.append(await self.read())
+        self.close()
         return frames
 
     def close(self) -> None:
@@ -467,6 +468,23 @@ async def test_audio_faster_than_it_is_heard_waits_on_the_way_and_nobody_is_take
     await speaking
     await stream.heard(60 * 24_000)
     assert house.switchboard.live == 1
+
+
+async def test_what_is_not_read_is_a_few_seconds_of_audio_on_one_machine_too(
+    attended: House, engine: Attended, wires: list[Wire]
+) -> None:
+    wire = await Wire.dial(attended)
+    wires.append(wire)
+    engine.streams[0].going.clear()
+    wire.writer.transport.set_write_buffer_limits(0)
+    sent = 0
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            while True:
+                wire.frame(BINARY, f32(SECOND))
+                await wire.writer.drain()
+                sent += 1
+    assert sent < 15  # seconds; a ping behind them is answered within the 20 s that clients wait
 
 
 async def test_a_minute_of_audio_at_once_loses_nothing(house: House) -> None:
