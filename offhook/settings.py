@@ -1,16 +1,18 @@
 """Config as a command line: an option for each setting, and the list of them all."""
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Collection, Iterator
+from dataclasses import Field, fields
 from typing import Any
 
 from signaling.config import Config, parse
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """An option for every setting; one that is not given leaves the environment's word."""
-    for item in fields(Config):
+def add_arguments(
+    parser: "argparse.ArgumentParser | argparse._ArgumentGroup", names: Collection[str] | None = None
+) -> None:
+    """An option for every setting, or those of these names; one that is not given leaves the environment's word."""
+    for item in _chosen(names):
         text = f"{item.metadata['help']} [{' or '.join(item.metadata['environment'])}; default: {shown(item.default)}]"
         text = text.replace("%", "%%")  # argparse would take it for a format
         if isinstance(item.default, bool):
@@ -19,10 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(option(item.name), metavar=item.name.upper(), help=text)
 
 
-def read(arguments: argparse.Namespace) -> Config:
-    """The environment, and over it what the command line says. Raises ConfigError."""
-    said: dict[str, Any] = {}
-    for item in fields(Config):
+def read(arguments: argparse.Namespace, names: Collection[str] | None = None) -> Config:
+    """The environment, and over it what the command line says. Raises ConfigError.
+
+    With `names`, only these settings are looked at: the others are as they come, whatever the environment says."""
+    chosen = _chosen(names)
+    said: dict[str, Any] = {item.name: item.default for item in fields(Config) if item not in chosen}
+    for item in chosen:
         value = getattr(arguments, item.name)
         if value is not None:
             said[item.name] = value if isinstance(value, bool) else parse(item, value, option(item.name))
@@ -34,6 +39,10 @@ def listing() -> Iterator[str]:
     for item in fields(Config):
         yield f"  {' or '.join(item.metadata['environment'])} (default: {shown(item.default)})"
         yield f"      {item.metadata['help']}"
+
+
+def _chosen(names: Collection[str] | None) -> "list[Field[Any]]":
+    return [item for item in fields(Config) if names is None or item.name in names]
 
 
 def option(name: str) -> str:

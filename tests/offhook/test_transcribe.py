@@ -1,4 +1,4 @@
-"""`offhook transcribe`: a file, a real call, and the words on standard output."""
+"""`offhook transcribe --url`: a file, a real call, and the words on standard output."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def test_a_server_that_refuses_is_a_sentence(start_server: StartServer, re
     server = await start_server("--keys", "a-key-of-somebody")
     code, out, err = await outcome("transcribe", recording, "--url", server.url, "--key", "wrong-key")
     assert (code, out) == (1, "")
-    assert err.startswith("offhook: The server answered 401")
+    assert err.startswith(f"offhook: {recording}: The server answered 401")
     assert "--key" in err
     assert err.count("\n") == 1
 
@@ -92,7 +92,7 @@ def test_no_server_is_a_sentence(recording: str, capsys: pytest.CaptureFixture[s
         port = taken.getsockname()[1]
     assert cli.main(["transcribe", recording, "--url", f"http://127.0.0.1:{port}"]) == 1
     err = capsys.readouterr().err
-    assert err.startswith(f"offhook: No server answers at http://127.0.0.1:{port}")
+    assert err.startswith(f"offhook: {recording}: No server answers at http://127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://", "ftp://127.0.0.1/"])
@@ -101,28 +101,41 @@ def test_what_is_no_address_is_a_sentence(recording: str, url: str, capsys: pyte
     assert capsys.readouterr().err.startswith("offhook: ")
 
 
-def test_a_recording_without_a_sample_is_no_audio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "empty.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-    assert cli.main(["transcribe", str(path)]) == 1
-    assert capsys.readouterr().err == f"offhook: {path} has no audio\n"
-
-
-@pytest.mark.parametrize("content", [None, b"", b"not audio at all"])
-def test_a_file_that_is_no_audio_is_a_sentence(
-    tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
+async def test_transcripts_of_calls_are_written_as_any_others(
+    start_server: StartServer, recording: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "clip"
-    if content is not None:
-        path.write_bytes(content)
-    assert cli.main(["transcribe", str(path)]) == 1
-    err = capsys.readouterr().err
-    assert err.startswith("offhook: ")
-    assert str(path) in err
+    server = await start_server()
+    options = ("--url", server.url, "--rtf", "3", "-o", str(tmp_path / "out"), "--format", "json")
+    code, out, err = await outcome("transcribe", recording, str(tmp_path / "nowhere.wav"), *options)
+    assert (code, out) == (1, "")
+    assert "nowhere.wav: there is no such file" in err
+    transcript = json.loads((tmp_path / "out" / "three words.json").read_text())
+    assert transcript["text"] == "lima mike november"
+    assert [word["word"] for word in transcript["words"]] == ["lima", "mike", "november"]
+    assert "language" not in transcript  # which engine the server has is not known
 
 
 @pytest.mark.parametrize("speed", ["0", "-1", "nan"])
 def test_a_speed_that_is_none_is_wrong_use(recording: str, speed: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["transcribe", recording, f"--rtf={speed}"]) == 2
     assert "--rtf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--rtf", "2"), "--rtf"),
+        (("--key", "a-key-of-somebody"), "--key"),
+        (("--json",), "--json"),
+        (("--url", "http://127.0.0.1:9", "--engine", "scripted"), "--engine"),
+        (("--url", "http://127.0.0.1:9", "--json", "--format", "srt"), "--json"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_use(
+    recording: str, options: tuple[str, ...], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["transcribe", recording, *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"offhook: {named} ")
+    assert err.count("\n") == 1
