@@ -18,7 +18,7 @@ from signaling.openai_errors import BadParameter
 
 ENDPOINT = "/v1/realtime"
 SUBPROTOCOL = "realtime"
-IDLE = 600.0  # seconds without a message on a socket: who presses a button to speak may be silent for minutes
+IDLE = 600.0  # seconds without audio on a socket: who presses a button to speak may be silent for minutes
 
 
 def opening(request: web.Request, session: object = None) -> Settings:
