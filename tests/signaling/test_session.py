@@ -69,6 +69,14 @@ async def test_a_call_is_heard_told_and_ended_by_a_goodbye(make_call: Any) -> No
     assert line.closed.is_set()
 
 
+async def test_a_caller_is_greeted_before_its_first_message_is_answered(make_call: Any) -> None:
+    call, line = make_call(), Line()
+    line.say("what is this")
+    call.session.join(line, NATIVE)
+    await line.wait_for('"error"')
+    assert types(line) == ["ready", "error"]
+
+
 async def test_verbs_reach_the_engine_in_their_order(make_call: Any) -> None:
     call, line = make_call(), Line()
     call.session.join(line, NATIVE)
