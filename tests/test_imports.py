@@ -31,6 +31,7 @@ GUESTS = {
     "huggingface_hub": {"engine/checkpoint.py"},
     "msgpack": {"engine/wire.py"},
     "prometheus_client": {"signaling/metrics.py"},
+    "tqdm": {"offhook/progress.py"},
     "watchfiles": {"offhook/reload.py"},
 }
 ENVIRONMENT = {"signaling/config.py"}
