@@ -40,6 +40,7 @@ def test_our_own_variable_wins_over_the_fields() -> None:
 def test_the_fields_variables_mean_here_what_they_mean_there() -> None:
     config = read(YAP_ADDR="0.0.0.0", YAP_PORT="8000", KYUTAI_API_KEY="public_token")
     assert (config.host, config.port, config.keys) == ("0.0.0.0", 8000, ("public_token",))
+    assert read(TRANSCODIO_API_KEY="a-good-key").keys == ("a-good-key",)
     ours = read(YAP_PORT="8000", OFFHOOK_PORT="9000", KYUTAI_API_KEY="public_token", OFFHOOK_KEYS="a-good-key")
     assert (ours.port, ours.keys) == (9000, ("a-good-key",))
 
@@ -52,6 +53,23 @@ def test_the_bounds_on_files_are_transcodios() -> None:
     for name in ("OFFHOOK_MAX_FILE_SIZE", "OFFHOOK_MAX_DURATION", "OFFHOOK_FILES"):
         with pytest.raises(ConfigError, match=r"must be (1 or )?more"):
             read(**{name: "0"})
+
+
+def test_recordings_are_kept_for_an_hour() -> None:
+    config = read()
+    assert (config.kept_files, config.kept_size, config.kept_time) == (100, 1_024, 3_600.0)
+    config = read(OFFHOOK_KEPT_FILES="0", OFFHOOK_KEPT_SIZE="5", OFFHOOK_KEPT_TIME="60")
+    assert (config.kept_files, config.kept_size, config.kept_time) == (0, 5, 60.0)
+    for name in ("OFFHOOK_KEPT_FILES", "OFFHOOK_KEPT_SIZE", "OFFHOOK_KEPT_TIME"):
+        with pytest.raises(ConfigError, match=r"must be 0 "):
+            read(**{name: "-1"})
+
+
+def test_the_language_is_known_where_the_engine_hears_but_one() -> None:
+    assert Config().language() == Config(engine="scripted").language() == "en"
+    assert Config(engine="moshi").language() is None
+    assert Config(engine="moshi", model="kyutai/stt-2.6b-en").language() == "en"
+    assert Config(engine="remote", remote_url=("ws://127.0.0.1",)).language() is None
 
 
 def test_an_empty_variable_is_none() -> None:
