@@ -82,7 +82,7 @@ def create_app(config: Config, engine: Engine) -> web.Application:
         app.router.add_get(door.path, SocketDoor(switchboard, door).handle)
     uploads = Uploads(switchboard, config)
     app.router.add_post("/api/asr-streaming", AsrFileDoor(uploads).handle, expect_handler=uninvited)
-    app.router.add_routes(TranscriptionsDoor(uploads).routes())
+    app.router.add_routes(TranscriptionsDoor(uploads, config.language()).routes())
     replay = Replay(config, app[AUTH])
     app.router.add_routes(FileDoor(uploads, replay, config.language()).routes())
     app.router.add_routes(replay.routes())

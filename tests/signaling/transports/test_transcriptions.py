@@ -104,6 +104,7 @@ async def test_verbose_json_has_segments_when_nothing_is_said_of_times(client: C
     said = await client.audio.transcriptions.create(file=TALK, model="any", response_format="verbose_json")
     assert said.segments
     assert said.words is None
+    assert said.language == "en", "the only one that this engine hears"
 
 
 @pytest.mark.parametrize("kind", ["srt", "vtt"])
