@@ -10,6 +10,8 @@ MEASUREMENTS = (
     ("engine",),
     ("moonshine", "latency"),
     ("moonshine", "load"),
+    ("capacity", "--minutes", "2", "--soak", "3"),
+    ("pressure",),
     ("fuzz", "50000"),
 )
 
