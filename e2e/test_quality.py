@@ -26,7 +26,7 @@ def test_what_is_lost_on_the_way_is_repaired_and_both_are_said(
     bent = server("--impair", "loss-10")
     caller = page(bent.url, *microphone(alphabet))
     start(caller)
-    lost = re.compile(r"^(Good|Fair) line, \d+ % lost and (mostly )?repaired")
+    lost = re.compile(r"^(Good|Fair) line, \d+% lost and (mostly )?repaired")
     expect(caller.locator("#figures")).to_have_text(lost, timeout=MEASURED)
     wait_for_word(caller, "zulu")
     with urlopen(f"{bent.url}/metrics") as response:

@@ -1,11 +1,13 @@
 /**
  * <offhook-transcript src="https://voice.example" token="…">: a Start button and the words, for a page of any origin.
+ * It speaks the language of the page around it (`lang`), where that is one of ours.
  *
  * Parts for styling: button, transcript, utterance, time, words, digit, tail, status, message. It passes on the events
  * of its client (`state`, `word`, `pause`, `digit`, `error`, `ended` …), which do not bubble. `src` left out: where
  * this module is from.
  */
 
+import { languageOf, phrasesIn } from './language.js';
 import { ending, inLine, OffhookClient } from './offhook.js';
 import { TranscriptView } from './render.js';
 
@@ -14,17 +16,7 @@ const PASSED_ON = /** @type {const} */ (
   ['state', 'queued', 'word', 'partial', 'pause', 'digit', 'transcript', 'error', 'ended']
 );
 
-/** @type {Record<string, string>} */
-const STATES = {
-  idle: '',
-  asking: 'Waiting for the microphone',
-  connecting: 'Connecting',
-  live: 'Listening',
-  waiting: 'Waiting for a line',
-  reconnecting: 'Reconnecting',
-  finishing: 'Last words',
-  ended: '',
-};
+const UNSAID = new Set(['idle', 'ended']); // states that the button says already
 
 const STYLE = `
 :host { display: block; font: inherit; color: inherit; --accent: #0f766e; }
@@ -58,6 +50,7 @@ export class OffhookTranscript extends HTMLElement {
   #message = document.createElement('p');
   #list = document.createElement('ol');
   #view = new TranscriptView(this.#list);
+  #phrases = phrasesIn('en');
 
   constructor() {
     super();
@@ -68,9 +61,18 @@ export class OffhookTranscript extends HTMLElement {
     this.#label(this.#button, 'button', { type: 'button' });
     this.#label(this.#status, 'status', { role: 'status' });
     this.#label(this.#message, 'message', { role: 'alert' });
-    this.#label(this.#list, 'transcript', { 'aria-live': 'polite', 'aria-label': 'Transcript' });
+    this.#label(this.#list, 'transcript', { 'aria-live': 'polite', lang: '' });
     this.#button.addEventListener('click', () => void this.toggle());
     this.#show('idle');
+  }
+
+  connectedCallback() {
+    this.#phrases = phrasesIn(languageOf([this.closest('[lang]')?.getAttribute('lang')]));
+    this.#list.setAttribute('aria-label', this.#phrases.say('transcript.name'));
+    this.#view.speak(this.#phrases);
+    if (this.#client) this.#client.language = this.#phrases.language;
+    if (this.#client) this.#view.show(this.#client.transcript);
+    this.#show(this.#client?.state ?? 'idle');
   }
 
   /** The client behind it, once it has been started for the first time. @returns {OffhookClient | null} */
@@ -99,22 +101,27 @@ export class OffhookTranscript extends HTMLElement {
 
   #newClient() {
     const url = this.getAttribute('src') ?? this.getAttribute('url') ?? HOME;
-    const client = new OffhookClient({ url, token: this.getAttribute('token') ?? undefined });
+    const { language } = this.#phrases;
+    const client = new OffhookClient({ url, token: this.getAttribute('token') ?? undefined, language });
     client.addEventListener('state', ({ detail }) => this.#show(detail.state));
-    client.addEventListener('queued', ({ detail }) => (this.#status.textContent = inLine(detail.position)));
+    client.addEventListener('queued', ({ detail }) => (this.#status.textContent = inLine(detail.position, this.#language)));
     client.addEventListener('transcript', ({ detail }) => this.#view.show(detail.transcript));
     client.addEventListener('error', ({ detail }) => this.#say(detail.message));
-    client.addEventListener('ended', ({ detail }) => this.#say(ending(detail.reason) || this.#message.textContent));
+    client.addEventListener('ended', ({ detail }) => this.#say(ending(detail.reason, this.#language) || this.#message.textContent));
     for (const name of PASSED_ON) client.addEventListener(name, (event) => this.#passOn(name, event));
     return client;
   }
 
-  /** @param {string} state */
+  get #language() {
+    return this.#phrases.language;
+  }
+
+  /** @param {import('./offhook.js').ClientState} state */
   #show(state) {
-    const active = state !== 'idle' && state !== 'ended';
-    this.#button.textContent = active ? 'Stop' : 'Start';
+    const active = !UNSAID.has(state);
+    this.#button.textContent = this.#phrases.say(active ? 'call.stop' : 'call.start');
     this.#button.setAttribute('aria-pressed', String(active));
-    this.#status.textContent = STATES[state];
+    this.#status.textContent = active ? this.#phrases.say(`state.${state}`) : '';
     this.#status.dataset.state = state;
     if (state === 'asking' || state === 'live') this.#say('');
   }

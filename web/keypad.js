@@ -1,8 +1,8 @@
-/** The keypad of the page: open or closed, and what is pressed on it. DOM only. */
+/** The keypad of the page: open or closed, and what is pressed on it. DOM only. Made before the page's texts are. */
 
 const KEYS = '123456789*0#';
-/** @type {Record<string, string>} */
-const NAMES = { '*': 'Star', '#': 'Hash' };
+/** What those are called that are no digits: texts of the page. @type {Record<string, string>} */
+const NAMES = { '*': 'call.star', '#': 'call.hash' };
 
 export class Keypad {
   #root;
@@ -54,7 +54,7 @@ export class Keypad {
     const button = document.createElement('button');
     button.type = 'button';
     button.textContent = key;
-    if (key in NAMES) button.setAttribute('aria-label', NAMES[key]);
+    if (key in NAMES) button.setAttribute('data-name', NAMES[key]); // which the page writes in its language
     button.addEventListener('click', () => this.#pressed(key, button));
     button.addEventListener('animationend', () => button.classList.remove('pressed'));
     return button;

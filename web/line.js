@@ -6,7 +6,8 @@ const NEWS_FOR = 5; // seconds; the server tells every two, but not while nothin
 
 export class LineNow {
   #now;
-  #text = '';
+  /** @type {{mos: number, loss: number, repaired: number} | null} */
+  #quality = null;
   #toldAt = 0;
 
   /** @param {() => number} now Seconds, by any clock. */
@@ -16,16 +17,19 @@ export class LineNow {
 
   /** @param {{mos: number, loss: number, repaired: number}} quality What the server measured. */
   tell(quality) {
-    this.#text = line(quality);
+    this.#quality = quality;
     this.#toldAt = this.#now();
   }
 
   forget() {
-    this.#text = '';
+    this.#quality = null;
   }
 
-  /** In words; empty where nobody knows. */
-  get text() {
-    return this.#now() - this.#toldAt <= NEWS_FOR ? this.#text : '';
+  /**
+   * In words; empty where nobody knows.
+   * @param {import('./language.js').Language} [language]
+   */
+  text(language) {
+    return this.#quality && this.#now() - this.#toldAt <= NEWS_FOR ? line(this.#quality, language) : '';
   }
 }

@@ -4,6 +4,9 @@ import type { Transcript, TranscriptEvent } from './transcript.js';
 
 export { Transcript } from './transcript.js';
 
+/** What sentences are written in. */
+export type Language = 'en' | 'fr' | 'es';
+
 /** `asking`: for the microphone. `waiting`: for a free line, or as long as the server said. */
 export type ClientState = 'idle' | 'asking' | 'connecting' | 'live' | 'waiting' | 'reconnecting' | 'finishing' | 'ended';
 
@@ -21,6 +24,8 @@ export interface ClientOptions {
   token?: string;
   /** How the microphone is opened; `VOICE` when left out. */
   constraints?: MediaTrackConstraints;
+  /** What errors are told in; `en` when left out. */
+  language?: Language;
   /** How a lost connection is tried again: `attempts` times (20), after `first` seconds (0.5), doubling up to `most` (8). */
   reconnect?: { attempts?: number; first?: number; most?: number };
 
@@ -39,7 +44,7 @@ export interface ClientOptions {
 
 export interface ClientError {
   code: string;
-  /** An English sentence that says what to do. */
+  /** A sentence, in the client's language, that says what to do. */
   message: string;
   /** Seconds until it is tried again by itself; null when it is not. */
   retryAfter: number | null;
@@ -102,6 +107,8 @@ export class OffhookClient extends EventTarget {
   readonly active: boolean;
   /** The key that the next connection shows. */
   set token(token: string | undefined);
+  /** What the sentences of the next errors are written in. */
+  set language(language: Language);
   /** Open the microphone and call. Resolves when the calling has begun; what goes wrong is told as `error`. */
   start(options?: { deviceId?: string }): Promise<void>;
   /** No more sound: the last words come (5 s at most), then the call ends. A second call ends it at once. */
@@ -138,9 +145,9 @@ export class OffhookClient extends EventTarget {
 }
 
 /** Why a call ended, as a sentence; empty where the person ended it or an error has said it already. */
-export function ending(reason: string): string;
+export function ending(reason: string, language?: Language): string;
 /** Where a caller stands who waits for a line, in words. */
-export function inLine(position: number): string;
+export function inLine(position: number, language?: Language): string;
 /** The signal socket's address, from the server's. */
 export function signalUrl(url: string | undefined): string;
 /** What the browser does to a voice: echo and noise removed, level kept even. */

@@ -5,18 +5,24 @@
  * what happens and does what the table says.
  */
 
-import { Peer } from './peer.js';
-import { LevelMeter, microphoneFailure, microphones, openMicrophone, VOICE } from './microphone.js';
+import { couldBeKey, doorUrl, signalUrl } from './address.js';
 import { sentence } from './messages.js';
+import { microphoneFailure, microphones } from './microphone.js';
+import { Peer } from './peer.js';
 import { backoff, newCall, step } from './signaling.js';
+import { surroundings } from './surroundings.js';
+import { errorTold, messageIn, refusalIn, refusesCalls, toldBy } from './told.js';
 import { Transcript } from './transcript.js';
+import { Voice } from './voice.js';
 
-export { Transcript } from './transcript.js';
+export { signalUrl } from './address.js';
 export { ending, inLine } from './messages.js';
 export { RAW, VOICE } from './microphone.js';
+export { Transcript } from './transcript.js';
 
 /** @typedef {import('./offhook.js').ClientOptions} ClientOptions */
 /** @typedef {import('./offhook.js').ClientState} ClientState */
+/** @typedef {import('./language.js').Language} Language */
 /** @typedef {import('./signaling.js').Action} Action */
 /** @typedef {import('./signaling.js').Call} Call */
 /** @typedef {import('./signaling.js').Failure} Failure */
@@ -28,10 +34,6 @@ const LATENCIES = 20; // words whose median is shown
 const OPEN = 1; // a socket's readyState
 const GOODBYE = 1000; // close codes: the normal one, and one of ours that leaves the session held
 const BACK_SOON = 4000;
-const KEY = /^[A-Za-z0-9._~+/=!@$*^|-]+$/; // what a key or a token may hold; as a subprotocol it is escaped
-
-/** @type {Record<number, string>} */
-const REFUSED = { 401: 'unauthorized', 403: 'forbidden_origin', 429: 'too_many_requests', 503: 'busy' };
 
 /** @implements {Pick<import('./offhook.js').OffhookClient, keyof import('./offhook.js').OffhookClient>} */
 export class OffhookClient extends EventTarget {
@@ -51,11 +53,7 @@ export class OffhookClient extends EventTarget {
   #peer = null;
   /** The peer before it, while the server does not know of the new one yet. @type {Peer | null} */
   #leaving = null;
-  /** @type {MediaStreamTrack | null} */
-  #track = null;
-  /** @type {LevelMeter | null} */
-  #meter = null;
-  #muted = false;
+  #voice;
   #deviceId = '';
   /** The start under way: one that was stopped while the person was asked must not go on in the next. */
   #asked = Symbol('start');
@@ -76,6 +74,7 @@ export class OffhookClient extends EventTarget {
   constructor(options = {}) {
     super();
     this.#options = { ...surroundings(), ...options };
+    this.#voice = new Voice(this.#options, () => void this.#microphoneLost());
     this.#call = newCall(options.reconnect?.attempts);
   }
 
@@ -85,7 +84,7 @@ export class OffhookClient extends EventTarget {
   }
 
   get muted() {
-    return this.#muted;
+    return this.#voice.muted;
   }
 
   /** Whether a call is under way, from asking for the microphone to the last word. */
@@ -98,6 +97,11 @@ export class OffhookClient extends EventTarget {
     this.#options = { ...this.#options, token };
   }
 
+  /** What the sentences of the next errors are written in. @param {Language} language */
+  set language(language) {
+    this.#options = { ...this.#options, language };
+  }
+
   /** @param {{deviceId?: string}} [options] */
   async start({ deviceId = this.#deviceId } = {}) {
     if (this.active) return;
@@ -105,12 +109,12 @@ export class OffhookClient extends EventTarget {
     this.#show('asking');
     const asked = (this.#asked = Symbol('start'));
     const { token } = this.#options;
-    const code = this.#missing() ?? (token && !KEY.test(token) ? 'unauthorized' : null);
+    const code = this.#missing() ?? (couldBeKey(token) ? null : 'unauthorized');
     if (code) return this.#refuse({ code });
     const track = await this.#open(deviceId);
     if (!track) return;
     if (!this.active || asked !== this.#asked) return track.stop(); // stopped while the person was being asked
-    this.#hear(track);
+    this.#voice.hear(track);
     this.#begin();
   }
 
@@ -125,8 +129,7 @@ export class OffhookClient extends EventTarget {
 
   /** @param {boolean} muted */
   mute(muted) {
-    this.#muted = muted;
-    if (this.#track) this.#track.enabled = !muted;
+    this.#voice.muted = muted;
   }
 
   flush() {
@@ -162,12 +165,12 @@ export class OffhookClient extends EventTarget {
 
   /** @param {string} deviceId */
   async setDevice(deviceId) {
-    const track = this.#track && (await this.#open(deviceId));
-    if (this.#track && !track) return; // refused, and told: the one in use goes on
+    const track = this.#voice.track && (await this.#open(deviceId));
+    if (this.#voice.track && !track) return; // refused, and told: the one in use goes on
     this.#deviceId = deviceId;
     if (!track) return;
-    if (!this.#track) return track.stop(); // the call ended meanwhile
-    this.#hear(track);
+    if (!this.#voice.track) return track.stop(); // the call ended meanwhile
+    this.#voice.hear(track);
     await this.#peer?.replaceTrack(track);
   }
 
@@ -182,34 +185,21 @@ export class OffhookClient extends EventTarget {
   /** @param {string} deviceId */
   async #open(deviceId) {
     const asked = this.#asked;
-    const { media, constraints = VOICE } = this.#options;
     try {
-      return await openMicrophone(/** @type {MediaDevices} */ (media), constraints, deviceId);
+      return await this.#voice.open(deviceId);
     } catch (error) {
-      if (this.#track) this.#report(microphoneFailure(error), { fatal: false });
+      if (this.#voice.track) this.#report(microphoneFailure(error), { fatal: false });
       else if (this.active && asked === this.#asked) this.#refuse(microphoneFailure(error));
       return null;
     }
   }
 
-  /** @param {MediaStreamTrack} track From now on this is the voice. */
-  #hear(track) {
-    this.#track?.stop();
-    this.#track = track;
-    track.enabled = !this.#muted;
-    track.onended = () => this.#microphoneLost();
-    const { audio } = this.#options;
-    if (audio) (this.#meter ??= new LevelMeter(audio)).listen(track);
-  }
-
   /** The microphone was unplugged: another one will do, and without one the call makes no sense. */
   async #microphoneLost() {
-    this.#track = null;
-    const { media, constraints = VOICE } = this.#options;
     try {
-      const track = await openMicrophone(/** @type {MediaDevices} */ (media), constraints);
+      const track = await this.#voice.open();
       if (!this.active) return track.stop();
-      this.#hear(track);
+      this.#voice.hear(track);
       await this.#peer?.replaceTrack(track);
     } catch {
       if (!this.active) return;
@@ -234,19 +224,10 @@ export class OffhookClient extends EventTarget {
     for (const beat of this.#beats.splice(0)) this.#options.timers.clearInterval(beat);
     globalThis.removeEventListener?.('pagehide', this.#leave);
     globalThis.removeEventListener?.('online', this.#online);
-    this.#silence();
+    this.#voice.silence();
     this.#show('ended');
     this.#dispatch('ended', { reason });
     for (const resolve of this.#whenEnded.splice(0)) resolve();
-  }
-
-  /** Let the microphone go, so that the browser's sign for it goes out. */
-  #silence() {
-    if (this.#track) this.#track.onended = null;
-    this.#track?.stop();
-    this.#track = null;
-    void this.#meter?.close();
-    this.#meter = null;
   }
 
   /** @param {Failure} failure The call ends before it has begun. */
@@ -345,7 +326,7 @@ export class OffhookClient extends EventTarget {
     this.#leaving = this.#peer;
     this.#leaving?.retire();
     const RTC = /** @type {typeof RTCPeerConnection} */ (this.#options.rtc);
-    const track = /** @type {MediaStreamTrack} */ (this.#track);
+    const track = /** @type {MediaStreamTrack} */ (this.#voice.track);
     this.#peer = new Peer(RTC, iceServers, track, {
       tell: (told) => this.#tell(told.on === 'described' ? { ...told, seq: this.transcript.seq } : told),
       read: (text) => this.#read(text),
@@ -369,7 +350,7 @@ export class OffhookClient extends EventTarget {
 
   #finish() {
     this.#peer?.send({ type: 'finish' });
-    this.#silence();
+    this.#voice.silence();
   }
 
   /** A socket that never opened says nothing of the reason; plain HTTP does. */
@@ -377,8 +358,9 @@ export class OffhookClient extends EventTarget {
     const { token, fetch, url } = this.#options;
     const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
     try {
-      const answer = await fetch(httpUrl(url), { headers, cache: 'no-store' });
-      this.#tell({ on: 'diagnosed', failure: await failureOf(answer) });
+      const answer = await fetch(doorUrl(url, 'v1/signal'), { headers, cache: 'no-store' });
+      const refusal = refusalIn(answer.status, await answer.text(), answer.headers.get('Retry-After'));
+      this.#tell({ on: 'diagnosed', failure: refusesCalls(answer.status) ? refusal : { code: 'unreachable' } });
     } catch {
       this.#tell({ on: 'diagnosed', failure: { code: this.#call.joined ? 'connection_lost' : 'unreachable' } });
     }
@@ -425,7 +407,8 @@ export class OffhookClient extends EventTarget {
   }
 
   #tellLevel() {
-    if (this.#meter) this.#dispatch('level', { level: this.#muted ? 0 : this.#meter.read() });
+    const { level } = this.#voice;
+    if (level !== null) this.#dispatch('level', { level });
   }
 
   async #tellStats() {
@@ -447,7 +430,7 @@ export class OffhookClient extends EventTarget {
    * @param {{fatal: boolean, wait?: number}} how `wait`: seconds until it is tried again by itself.
    */
   #report(failure, { fatal, wait }) {
-    const message = sentence(failure, { retrying: wait !== undefined });
+    const message = sentence(failure, { retrying: wait !== undefined, language: this.#options.language });
     this.#dispatch('error', { code: failure.code, message, retryAfter: wait ?? null, fatal });
   }
 
@@ -464,28 +447,6 @@ export class OffhookClient extends EventTarget {
   }
 }
 
-/** What a browser offers; each can be given to the client instead. */
-function surroundings() {
-  const { RTCPeerConnection, WebSocket, AudioContext, navigator, isSecureContext } = globalThis;
-  return {
-    url: undefined,
-    rtc: RTCPeerConnection,
-    socket: WebSocket,
-    audio: AudioContext,
-    media: navigator?.mediaDevices,
-    secure: isSecureContext,
-    fetch: (/** @type {string} */ url, /** @type {RequestInit} */ init) => globalThis.fetch(url, init),
-    timers: {
-      setTimeout: (/** @type {() => void} */ call, /** @type {number} */ after) => globalThis.setTimeout(call, after),
-      clearTimeout: (/** @type {any} */ timer) => globalThis.clearTimeout(timer),
-      setInterval: (/** @type {() => void} */ call, /** @type {number} */ every) => globalThis.setInterval(call, every),
-      clearInterval: (/** @type {any} */ timer) => globalThis.clearInterval(timer),
-    },
-    random: Math.random,
-    now: () => performance.now(),
-  };
-}
-
 /**
  * @param {Call} call
  * @returns {ClientState}
@@ -495,64 +456,6 @@ function stateOf({ phase, joined, asked }) {
   if (phase === 'live' || phase === 'shaky') return 'live';
   if (phase === 'waiting' && asked) return 'waiting';
   return joined || phase === 'waiting' ? 'reconnecting' : 'connecting';
-}
-
-/**
- * The signal socket's address, from the server's.
- * @param {string | undefined} url The server's address; left out, the page's own.
- */
-export function signalUrl(url) {
-  const address = new URL(httpUrl(url));
-  address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
-  return address.href;
-}
-
-/** @param {string | undefined} url */
-function httpUrl(url) {
-  const server = new URL(url ?? '.', globalThis.document?.baseURI);
-  server.protocol = server.protocol.replace('ws', 'http');
-  if (!server.pathname.endsWith('/')) server.pathname += '/';
-  return new URL('v1/signal', server).href;
-}
-
-/** @param {string} text @returns {{[key: string]: any} | null} Null where it is no JSON object. */
-function parsed(text) {
-  try {
-    const value = JSON.parse(text);
-    return value && typeof value === 'object' ? value : null;
-  } catch {
-    return null; // the callers say what that means
-  }
-}
-
-/** @param {string} text @returns {import('./transcript.js').TranscriptEvent | null} Null where it is no message. */
-function messageIn(text) {
-  const message = parsed(text);
-  return message && typeof message.type === 'string' ? { ...message, type: message.type } : null;
-}
-
-/** @param {string} text One message of the signal socket. @returns {Told} */
-function toldBy(text) {
-  const message = messageIn(text);
-  if (!message) return { on: 'error', failure: { code: 'bad_message' } };
-  return message.type === 'error' ? errorTold(message) : { ...message, on: message.type };
-}
-
-/** @param {{[key: string]: any}} message @returns {Told} */
-function errorTold({ code, message, retry_after: retryAfter }) {
-  return { on: 'error', failure: { code, message, retryAfter } };
-}
-
-/**
- * What a plain HTTP request for the signal socket was refused with (RFC 9457).
- * @param {Response} answer
- * @returns {Promise<Failure>}
- */
-async function failureOf(answer) {
-  const problem = parsed(await answer.text());
-  const code = (answer.status in REFUSED && problem?.code) || REFUSED[answer.status] || 'unreachable';
-  const wait = Number(answer.headers.get('Retry-After'));
-  return { code, message: problem?.detail, retryAfter: wait > 0 ? wait : undefined };
 }
 
 /** @param {number[]} values @returns {number | null} */

@@ -186,6 +186,81 @@ export class FakeMedia {
   }
 }
 
+/** An XMLHttpRequest whose server is the test. */
+export class FakeRequest {
+  /** @type {FakeRequest[]} */
+  static made = [];
+  status = 0;
+  responseText = '';
+  url = '';
+  aborted = false;
+  /** @type {Record<string, string>} */
+  headers = {};
+  /** @type {FormData | null} */
+  body = null;
+  /** @type {Record<string, string>} */
+  answered = {};
+  upload = { onprogress: (/** @type {any} */ _event) => {}, onload: () => {} };
+  onload = () => {};
+  onerror = () => {};
+  /** @type {(() => void) | null} */
+  onprogress = null;
+
+  constructor() {
+    FakeRequest.made.push(this);
+  }
+
+  /**
+   * @param {string} _method
+   * @param {string} url
+   */
+  open(_method, url) {
+    this.url = url;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} value
+   */
+  setRequestHeader(name, value) {
+    this.headers[name] = value;
+  }
+
+  /** @param {FormData} body */
+  send(body) {
+    this.body = body;
+  }
+
+  abort() {
+    this.aborted = true;
+  }
+
+  /** @param {string} name */
+  getResponseHeader(name) {
+    return this.answered[name] ?? null;
+  }
+
+  /** The server says this. @param {string} event @param {Record<string, any>} fields */
+  says(event, fields) {
+    this.comes(`event: ${event}\r\ndata: ${JSON.stringify(fields)}\r\n\r\n`);
+  }
+
+  /** @param {string} text A piece of the answer. */
+  comes(text) {
+    this.status = 200;
+    this.responseText += text;
+    this.onprogress?.();
+  }
+
+  /** @param {number} status @param {Record<string, any>} problem @param {Record<string, string>} [headers] */
+  refuses(status, problem, headers = {}) {
+    this.status = status;
+    this.responseText = JSON.stringify(problem);
+    this.answered = headers;
+    this.onload();
+  }
+}
+
 /** Timers that fire when they are told to. */
 export class FakeTimers {
   /** @type {{call: () => void, after: number} | null} */
