@@ -5,6 +5,7 @@ guide and its clients have each had their own way.
 """
 
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from email.parser import Parser
@@ -31,6 +32,9 @@ PATH = f"{realtime.ENDPOINT}/calls"
 CHANNEL = "oai-events"
 SDP_TYPE, FORM_TYPE, JSON_TYPE = "application/sdp", "multipart/form-data", "application/json"
 FORM_LIMIT = 2 * BODY_LIMIT  # bytes: an SDP, and the settings of a session
+NESTED = re.compile(
+    r"^content-type:\s*multipart/", re.IGNORECASE | re.MULTILINE
+)  # takes long to read, and is in no form
 TERMS = Terms(door="calls")
 
 
@@ -113,12 +117,14 @@ async def read_call(request: web.Request) -> Asked:
 
 
 def form_fields(content_type: str, body: str) -> dict[str, str]:
-    """The fields of a form (RFC 7578). Raises BadMessage."""
+    """The fields of a form (RFC 7578, whose parts have no parts). Raises BadMessage."""
+    if NESTED.search(body):
+        raise BadMessage("The form has a form in it: send its fields one behind the other.")
     try:
         form = Parser().parsestr(f"Content-Type: {content_type}\r\n\r\n{body}")
         parts = [part for part in form.walk() if not part.is_multipart()]
         fields = [(part.get_param("name", header="content-disposition"), part.get_payload()) for part in parts]
-    except (ValueError, RecursionError):
+    except ValueError:
         raise BadMessage("The form cannot be read.") from None
     return {name: text for name, text in fields if isinstance(name, str) and isinstance(text, str)}
 

@@ -7,7 +7,7 @@ import pytest
 from engine.events import Mark, Pause, Step, Word
 from media.events import Digit
 from signaling.commands import Audio, Clear, Command, Flush, MarkAt, Say
-from signaling.dialects.openai import APPEND_LIMIT, Realtime
+from signaling.dialects.openai import APPEND_LIMIT, LONG, Realtime
 from signaling.dialects.openai_session import Settings
 from signaling.events import Ended, Entry, SessionEvent
 from tests.signaling.dialects.conversation import golden, play
@@ -78,6 +78,11 @@ def test_an_append_has_a_limit_and_changes_nothing_beyond_it() -> None:
     assert commands == []
     assert said["error"]["code"] == "string_above_max_length"
     assert said["error"]["event_id"] == "big"
+
+
+def test_a_long_message_of_many_parts_is_refused_before_it_is_read() -> None:
+    _, [said] = ask(language(), "session.update", session={"audio": [[] for _ in range(LONG // 4)]})
+    assert said["error"]["code"] == "too_large"
 
 
 def test_a_long_append_is_heard_in_slices() -> None:
