@@ -21,7 +21,8 @@ G18         test_packets: comfort_noise, a_flood_of_digits, from_opus_to_telepho
             the_sequence_goes_back_by_fifty; tests/media/test_track: the last packets are delivered
 G19         test_doors, tests/signaling/transports/test_websocket: what sockets are kept from;
             tests/signaling/test_http: slow headers and bodies
-G20         test_files; tests/media/test_container: what is refused, what decoding may take, what a killed server leaves
+G20         test_hostile: each with its answer, in hostile.txt; test_files; tests/media/test_container: what is refused,
+            what decoding may take, what a killed server leaves
 
 What protects the call itself (DTLS, SRTP) is in test_dtls; what the parsers are given by chance, in test_parsers.
 """

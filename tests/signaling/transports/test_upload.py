@@ -2,7 +2,6 @@
 moshi-server's POST."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +18,6 @@ from signaling.errors import BadFile
 from signaling.transports import asr_file
 from signaling.transports import upload as uploads
 from signaling.transports.upload import FileTransport
-from tests.media.caller import tone
 from tests.media.files import encoded, long_ogg, of_unknown_length, silent_film, wav
 from tests.signaling.house import SOON, House, OpenHouse, until
 from tests.signaling.uploads import PATH, Ears, Left, post, speech, spoken, spoken_in_ogg, words
@@ -60,28 +58,10 @@ async def test_the_key_is_shown_as_moshi_servers_clients_show_it(open_house: Ope
 
 # Bad files
 
-EIGHT = np.zeros((40_000, 8), np.int16)
-STEREO_AT_192 = np.zeros((40_000, 2), np.int16)
-HOURS = bytearray(encoded("flac", "flac", np.zeros(48_000, np.int16)))
-HOURS[21:26] = (int.from_bytes(HOURS[21:26], "big") & ~(2**36 - 1) | 6 * 3_600 * 48_000).to_bytes(5, "big")
-
-FILES: dict[str, tuple[int, str, Callable[[], bytes]]] = {
+FILES: dict[str, tuple[int, str, Callable[[], bytes]]] = {  # all others: tests/attacks/hostile.py
     "empty": (400, "empty", lambda: b""),
-    "one byte": (415, "unknown_format", lambda: b"x"),
-    "truncated mp4": (422, "damaged", lambda: encoded("mp4", "aac")[:8_000]),
-    "truncated webm": (422, "damaged", lambda: encoded("webm", "libopus")[:60]),
     "HTML": (415, "unknown_format", lambda: b"<!doctype html><title>404</title>" * 50),
-    "SDP": (415, "unknown_format", lambda: b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nm=audio 40000 RTP/AVP 0\r\n"),
-    "JSON": (415, "unknown_format", lambda: json.dumps({"audio": "x" * 500}).encode()),
-    "zip": (415, "unknown_format", lambda: b"PK\x03\x04" + bytes(500)),
-    "noise": (415, "unknown_format", lambda: np.random.default_rng(1).bytes(50_000)),
     "a film without sound": (422, "no_audio", silent_film),
-    "a WAV without samples": (422, "no_audio", lambda: wav(np.zeros(0, np.int16))),
-    "one sample": (422, "no_audio", lambda: wav(np.zeros(1, np.int16))),
-    "9 channels": (415, "unsupported", lambda: wav(np.zeros((9_000, 9), np.int16))),
-    "384 kHz": (415, "unsupported", lambda: wav(np.zeros(90_000, np.int16), rate=384_000)),
-    "1 Hz": (415, "unsupported", lambda: wav(np.zeros(90_000, np.int16), rate=1)),
-    "six hours, as it says": (413, "too_long", lambda: bytes(HOURS)),
     "two hours of Ogg": (413, "too_long", lambda: long_ogg(7_200)),
 }
 
@@ -118,10 +98,8 @@ async def test_what_was_said_before_a_file_breaks_off_is_told(open_house: OpenHo
 
 
 TAKEN: dict[str, Callable[[], bytes]] = {
-    "8 channels": lambda: wav(EIGHT),
-    "2 channels at 192 kHz": lambda: wav(STEREO_AT_192, rate=192_000),
-    "8 channels at 192 kHz": lambda: wav(EIGHT, rate=192_000),
-    "10 ms": lambda: wav(tone(0.01)),
+    "8 channels": lambda: wav(np.zeros((40_000, 8), np.int16)),
+    "2 channels at 192 kHz": lambda: wav(np.zeros((40_000, 2), np.int16), rate=192_000),
 }
 
 
