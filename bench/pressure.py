@@ -23,7 +23,7 @@ from bench.capacity.words import Expected, compare, summary
 from engine.base import FRAME_SAMPLES, SAMPLE_RATE
 from engine.scripted import WORDS, say
 
-GROWTH = 2.0  # MiB that a client may cost, of which the audio that may wait for the engine is half
+GROWTH = 4.0  # MiB that a client may cost server and engine together: 10 s of audio that wait are one, in each copy
 SAID = say([*WORDS] * 2)
 WORD = 0.56  # seconds, with the silence behind it
 SETTLE = 3.0  # seconds for the server to close what is over

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from statistics import quantiles
 
 import jiwer
@@ -41,16 +40,17 @@ class Words:
 
 def compare(expected: Sequence[Expected], heard: Sequence[Heard], sent: Sequence[float]) -> Words:
     """`sent`: when each message of audio was sent, by the clock of `heard`."""
+    last = len(sent) - 1
     ours, theirs = [normalised(word.text) for word in expected], [normalised(word.text) for word in heard]
-    matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
+    compared = jiwer.process_words(" ".join(ours), " ".join(theirs))
     latencies = [
-        heard[block.b + index].at - sent[min(int(expected[block.a + index].stop / FRAME), len(sent) - 1)]
-        for block in matcher.get_matching_blocks()
-        for index in range(block.size)
+        heard[chunk.hyp_start_idx + index].at - sent[min(int(expected[chunk.ref_start_idx + index].stop / FRAME), last)]
+        for chunk in compared.alignments[0]
+        if chunk.type == "equal"
+        for index in range(chunk.ref_end_idx - chunk.ref_start_idx)
     ]
-    counts = jiwer.process_words(" ".join(ours), " ".join(theirs))
-    errors = counts.substitutions + counts.deletions + counts.insertions
-    return Words(len(ours), errors, counts.deletions, latencies)
+    errors = compared.substitutions + compared.deletions + compared.insertions
+    return Words(len(ours), errors, compared.deletions, latencies)
 
 
 def summary(takes: Iterable[Words]) -> dict[str, float]:

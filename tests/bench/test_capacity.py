@@ -28,6 +28,18 @@ def test_words_that_are_missing_or_others_are_counted_and_tell_no_latency() -> N
     assert (words.errors, words.missing, len(words.latencies)) == (2, 1, 1)
 
 
+def test_words_that_are_said_again_are_compared_with_their_own_time() -> None:
+    again = [
+        Expected(text, start + stop)
+        for start in (0.0, 1.5, 3.0, 4.5)
+        for text, stop in zip("abc", (0.5, 1.0, 1.5), strict=True)
+    ]
+    sent = [0.08 * number for number in range(1, 80)]
+    heard = [Heard(word.text, word.stop + 1.0) for word in again]
+    heard[1] = Heard("else", 2.0)
+    assert max(compare(again, heard, sent).latencies) < 1.0
+
+
 def test_all_callers_words_are_summed_up() -> None:
     words = compare(SAID, [Heard("one", 1.0), Heard("two", 1.5), Heard("three", 2.0)], SENT)
     figures = summary([words, compare(SAID, [Heard("one", 1.0)], SENT)])
