@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from engine.base import PCM
 from engine.verbs import Clear, Finish, Flush, MarkAt
 
-__all__ = ["Audio", "Clear", "Command", "Finish", "Flush", "MarkAt", "Message", "Say"]
+__all__ = ["Audio", "Clear", "Command", "Finish", "Flush", "MarkAt", "Message", "Parting", "Say"]
 
 Message = str | bytes
+
+
+class Parting(bytes):
+    """A message at which callers leave. They get a moment to do so, before they are told more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from media.errors import SlowReader
 from signaling.auth import Caller
-from signaling.commands import Finish
+from signaling.commands import Finish, Parting
 from signaling.dialects.base import Dialect, Message
 from signaling.errors import ENDINGS, INTERNAL, BadMessage, SignalingError, TooLarge, sentence, wire_error
 from signaling.http import caller, protocols, refused
@@ -43,6 +43,7 @@ MESSAGE_LIMIT = 1 << 20  # bytes of one message
 PING = 10.0  # seconds without a word from either side, after which we ping: moshi-server's
 DEAD = 20.0  # seconds without any frame, after which the line counts as cut: moshi-server's
 SEND_DEADLINE = 20.0  # seconds for a caller to make room for a message
+PARTING = 0.25  # seconds to leave in: a round trip, and more
 CLOSE_DEADLINE = 2.0  # seconds for it to answer our close frame
 UNREAD = 32 * 1024  # bytes that the kernel keeps, each way; Linux doubles it
 
@@ -221,6 +222,8 @@ class SocketTransport(Transport):
                 self._tasks.append(asyncio.create_task(self._outlast()))
 
     async def send(self, message: Message) -> None:
+        if self._over:
+            return  # whoever has sent a close frame waits for ours
         self._said = self._clock()
         try:
             async with asyncio.timeout(SEND_DEADLINE):
@@ -230,6 +233,8 @@ class SocketTransport(Transport):
             raise SlowReader(f"events were not read for {SEND_DEADLINE:.0f} s") from None
         except ConnectionError:
             return  # for the reading side to find out
+        if isinstance(message, Parting):
+            await asyncio.sleep(PARTING)
 
     async def finish(self) -> None:
         self._finishing = True

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.base import SAMPLE_RATE
-from engine.events import Step, Word, WordEnd
+from engine.events import Mark, Step, Word, WordEnd
 from engine.verbs import Audio as Samples
 from engine.wire import (
     WINDOW,
@@ -21,7 +21,7 @@ from engine.wire import (
     decode_request,
     encode,
 )
-from signaling.commands import Audio, Command, Say
+from signaling.commands import Audio, Command, Parting, Say
 from signaling.dialects.moshi import Moshi
 from signaling.errors import ENDINGS
 from signaling.events import Ended, Entry
@@ -146,3 +146,14 @@ def test_a_client_is_kept_as_close_to_the_engine_as_it_asked_for() -> None:
 @pytest.mark.parametrize("backlog", [-1.0, 1e300])
 def test_any_backlog_can_be_asked_for(backlog: float) -> None:
     assert answers(list(ours(backlog).decode(encode(Samples(SECOND))))) == [Fed(24_000)]
+
+
+@pytest.mark.parametrize(("seconds", "leaves"), [(1, False), (35, True)])
+def test_a_client_with_much_audio_behind_its_marker_may_leave_when_it_is_back(seconds: int, leaves: bool) -> None:
+    dialect = Moshi()
+    for _ in range(1 + seconds):
+        list(dialect.decode(encode(Samples(SECOND), plain=True)))
+    dialect.encode(Entry(1, Step(12, (), float(seconds))))
+    [marker] = dialect.encode(Entry(2, Mark(1)))
+    assert isinstance(marker, Parting) is leaves
+    assert marker == encode(Mark(1))
