@@ -12,6 +12,7 @@ MEASUREMENTS = (
     ("moonshine", "load"),
     ("capacity", "--minutes", "2", "--soak", "3"),
     ("pressure",),
+    ("chaos",),
     ("fuzz", "50000"),
 )
 
