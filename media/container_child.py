@@ -29,6 +29,7 @@ MOST_CHANNELS = 8
 PIECE = 0.5  # seconds of audio in one record
 GAP = 0.1  # seconds between two frames that are more than careless timestamps
 LONGEST_GAP = 60.0  # seconds of silence for one gap
+PADDING = 0.5  # seconds by which a file may be too long: encoders fill up what they begin with and end with
 NICENESS = 10  # a live call comes before a file
 
 SEND = "send flac, mp3, mp4, m4a, mpeg, mpga, ogg, wav, webm, aac, aiff or caf"
@@ -137,13 +138,13 @@ def records(file: "File", rate: int, seconds: float) -> Iterator[tuple[bytes, by
         _check(about, seconds)
         yield ABOUT, _json(**about)
         decoding = Decoding(container, stream, rate)
-        left = int(seconds * rate)
+        most = left = int((seconds + PADDING) * rate)
         for payload in decoding.pieces():
             left -= len(payload) // 4
             if left < 0:
                 raise _too_long(seconds)
             yield AUDIO, payload
-        if left == int(seconds * rate):
+        if left == most:
             raise Refused("no_audio", f"No audio in the file can be decoded: {SEND}.")
         yield END, _json(damaged=decoding.damaged)
 
@@ -321,7 +322,7 @@ def _check(about: About, seconds: float) -> None:
     """Raises Refused for what is not to be decoded at all."""
     _check_form(about["rate"], about["channels"])
     duration = about["duration"]
-    if duration is not None and duration > seconds and about["container"] not in GUESS_LENGTH:
+    if duration is not None and duration > seconds + PADDING and about["container"] not in GUESS_LENGTH:
         raise _too_long(seconds)
 
 

@@ -213,6 +213,7 @@ def test_more_audio_than_is_allowed_is_refused(name: str) -> None:
 
 def test_as_much_as_is_allowed_is_heard() -> None:
     assert Decoding(wav(tone(2.0)), seconds=2).pcm.size == 2 * RATE
+    assert Decoding(encoded("adts", "aac", tone(2.0)), seconds=2).pcm.size > 2 * RATE  # with its padding
 
 
 # From here on it is a real process.
