@@ -110,6 +110,7 @@ export const EN = {
 
   'again.line': 'A line is tried again in {wait}.',
   'again.later': 'It goes on by itself in {wait}.',
+  'again.file': 'The file is sent again in {wait}.',
   'again.now': 'Reconnecting…',
 
   'refused': 'The server refused this ({code}).',
@@ -150,6 +151,7 @@ export const EN = {
   'error.too_costly': 'The file takes too much to decode.',
   'error.too_long': 'The recording is too long.',
   'error.request_timeout': 'What was sent came too slowly.',
+  'error.file.busy': 'All places at the server are taken.',
   'error.file.too_many_requests': 'Too many files come from here, or with this key.',
   'error.file.forbidden_origin': 'The server does not take files from this site.',
   'error.file.bad_audio': 'The server could not read the sound in the file.',

@@ -106,6 +106,7 @@ export const ES = {
 
   'again.line': 'Se intenta de nuevo en {wait}.',
   'again.later': 'Sigue por sí solo en {wait}.',
+  'again.file': 'El archivo se envía de nuevo en {wait}.',
   'again.now': 'Reconectando…',
 
   'refused': 'El servidor lo ha rechazado ({code}).',
@@ -146,6 +147,7 @@ export const ES = {
   'error.too_costly': 'El archivo cuesta demasiado de decodificar.',
   'error.too_long': 'La grabación es demasiado larga.',
   'error.request_timeout': 'El envío fue demasiado lento.',
+  'error.file.busy': 'Todas las plazas del servidor están ocupadas.',
   'error.file.too_many_requests': 'Llegan demasiados archivos desde aquí, o con esta clave.',
   'error.file.forbidden_origin': 'El servidor no acepta archivos de este sitio.',
   'error.file.bad_audio': 'El servidor no pudo leer el sonido del archivo.',

@@ -31,11 +31,14 @@ export class FileQueue extends EventTarget {
   /** @type {Map<number, Entry>} */
   #entries = new Map();
   #next = 1;
+  /** How many may be under way: fewer than wanted once the server has shown that it has no places for more. */
+  #places;
 
   /** @param {import('./files.js').FileOptions} [options] */
   constructor(options = {}) {
     super();
     this.#options = { atOnce: AT_ONCE, most: MOST, ...surroundings(), ...options };
+    this.#places = this.#options.atOnce;
   }
 
   /** @param {string | undefined} token */
@@ -146,17 +149,28 @@ export class FileQueue extends EventTarget {
     entry.post = new Post(what, timers, (told) => this.#tell(id, told));
   }
 
-  /** @param {Entry} entry The server has said when to come back. */
+  /**
+   * The server has said when to come back. While it hears others of ours, that is not before one of them is done: a
+   * file is sent whole before it is known whether there is a place for it.
+   * @param {Entry} entry
+   */
   #pause(entry) {
     const { id, failure } = entry.upload;
+    const others = this.uploads.filter((upload) => upload.id !== id && isUnderWay(upload)).length;
+    if (others) {
+      this.#places = others;
+      return this.#tell(id, { on: 'again' });
+    }
     entry.timer = this.#options.timers.setTimeout(() => this.#tell(id, { on: 'begin' }), (failure?.retryAfter ?? 0) * 1000);
   }
 
   /** Those who wait begin, in their order, as long as there are places. */
   #fill() {
     const all = this.uploads;
-    const free = this.#options.atOnce - all.filter(isUnderWay).length;
+    const busy = all.filter(isUnderWay).length;
+    const free = this.#places - busy;
     const next = all.filter(({ phase }) => phase === 'waiting').slice(0, Math.max(0, free));
+    if (!busy && !next.length) this.#places = this.#options.atOnce; // all is done: the next ones find out anew
     for (const { id } of next) this.#tell(id, { on: 'begin' });
   }
 

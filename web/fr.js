@@ -108,6 +108,7 @@ export const FR = {
 
   'again.line': 'Nouvel essai dans {wait}.',
   'again.later': 'Cela reprend tout seul dans {wait}.',
+  'again.file': 'Le fichier sera renvoyé dans {wait}.',
   'again.now': 'Reconnexion…',
 
   'refused': 'Le serveur a refusé ({code}).',
@@ -149,6 +150,7 @@ export const FR = {
   'error.too_costly': 'Le fichier est trop lourd à décoder.',
   'error.too_long': 'L’enregistrement est trop long.',
   'error.request_timeout': 'L’envoi était trop lent.',
+  'error.file.busy': 'Toutes les places du serveur sont prises.',
   'error.file.too_many_requests': 'Trop de fichiers viennent d’ici, ou avec cette clé.',
   'error.file.forbidden_origin': 'Le serveur ne prend pas de fichiers de ce site.',
   'error.file.bad_audio': 'Le serveur n’a pas pu lire le son du fichier.',

@@ -21,7 +21,8 @@ const WORST = /** @type {const} */ ([0, 'quality.bad']);
  */
 export function sentence(failure, { retrying = false, about = 'call', language = 'en' } = {}) {
   const phrases = phrasesIn(language);
-  return `${whatHappened(failure, about, phrases)} ${retrying ? again(failure, phrases) : remedy(failure, about, phrases)}`;
+  const goesOn = retrying ? again(failure, about, phrases) : remedy(failure, about, phrases);
+  return `${whatHappened(failure, about, phrases)} ${goesOn}`;
 }
 
 /**
@@ -97,9 +98,12 @@ function keyOf(kind, code, about, phrases) {
 
 /**
  * @param {Failure} failure
+ * @param {'call' | 'file'} about
  * @param {Phrases} phrases
  */
-function again({ code, retryAfter }, phrases) {
+function again({ code, retryAfter }, about, phrases) {
   if (retryAfter === undefined) return phrases.say('again.now');
-  return phrases.say(code === 'busy' ? 'again.line' : 'again.later', { wait: phrases.wait(retryAfter) });
+  const wait = phrases.wait(retryAfter);
+  if (about === 'file') return phrases.say('again.file', { wait });
+  return phrases.say(code === 'busy' ? 'again.line' : 'again.later', { wait });
 }

@@ -4,8 +4,8 @@
  *
  *     waiting ─▶ sending ─▶ hearing ─▶ done
  *        ▲          │          │
- *        │          ├──────────┼─▶ failed, cancelled ─▶ (again) waiting
- *        │          ▼          ▼
+ *        │          ├──────────┴─▶ failed, cancelled ─▶ (again) waiting
+ *        │          ▼
  *        └─────── pausing: the server said when to come back
  */
 
@@ -26,13 +26,11 @@
  * @property {string | null} language Of what is said, as ISO 639 has it; null where the server does not tell.
  * @property {Segment[]} segments
  * @property {Failure | null} failure Why it failed, or why it waits.
- * @property {number} attempts How often in a row the server has asked to come back.
  *
  * @typedef {{on: string, [key: string]: any}} Told
  * @typedef {(upload: Upload, told: {[key: string]: any}) => Upload} Rule
  */
 
-const PATIENCE = 20; // how often in a row a file comes back when it is asked to
 const UNDETERMINED = 'und'; // as ISO 639 has it: the server does not know the language
 
 const UNHEARD = { sent: 0, heard: 0, duration: null, language: null, segments: [], failure: null };
@@ -43,7 +41,7 @@ const UNHEARD = { sent: 0, heard: 0, duration: null, language: null, segments: [
  * @returns {Upload}
  */
 export function newUpload(id, { name, size }) {
-  return { id, name, size, phase: 'waiting', attempts: 0, ...UNHEARD };
+  return { id, name, size, phase: 'waiting', ...UNHEARD };
 }
 
 /**
@@ -93,7 +91,7 @@ function received(upload) {
 
 /** The server's answer has begun. @type {Rule} */
 function metadata(upload, { language, duration }) {
-  return { ...upload, sent: 1, phase: 'hearing', attempts: 0, language: known(language), duration: duration ?? null };
+  return { ...upload, sent: 1, phase: 'hearing', language: known(language), duration: duration ?? null };
 }
 
 /** @type {Rule} */
@@ -113,11 +111,9 @@ function complete(upload, { duration }) {
   return { ...upload, phase: 'done', heard: end, duration: end };
 }
 
-/** @type {Rule} */
+/** A server that says when to come back sets the pace, for as long as it likes. @type {Rule} */
 function failed(upload, { failure }) {
-  const comesBack = failure.retryAfter !== undefined && upload.attempts < PATIENCE;
-  if (comesBack) return { ...upload, phase: 'pausing', attempts: upload.attempts + 1, failure };
-  return { ...upload, phase: 'failed', failure };
+  return { ...upload, phase: failure.retryAfter === undefined ? 'failed' : 'pausing', failure };
 }
 
 /** The server says in the middle of the words that it cannot go on. @type {Rule} */
@@ -137,7 +133,7 @@ function cancel(upload) {
 
 /** @type {Rule} */
 function again(upload) {
-  return { ...upload, ...UNHEARD, phase: 'waiting', attempts: 0 };
+  return { ...upload, ...UNHEARD, phase: 'waiting' };
 }
 
 /** @param {string | null | undefined} language */
@@ -155,7 +151,7 @@ const TABLE = {
   waiting: { begin, cancel },
   sending: { sent, received, metadata, failed, closed, cancel },
   hearing: { metadata, heard, progress, complete, error, failed, closed, cancel },
-  pausing: { begin, cancel },
+  pausing: { begin, again, cancel },
   done: {},
   failed: { again },
   cancelled: { again },

@@ -141,6 +141,24 @@ test('a full house is asked again when it said, by the same file, before those t
   assert.equal(FakeRequest.made.length, 2);
 });
 
+test('who is refused while another of ours is heard waits for that one, and is not sent in vain', () => {
+  const { queue, timers, phases } = setUp();
+  queue.add(files(4));
+  request(0).says('metadata', { duration: 2 });
+  request(1).refuses(503, { code: 'busy', detail: 'All lines are busy.' }, { 'Retry-After': '5' });
+  assert.deepEqual(phases(), ['hearing', 'waiting', 'waiting', 'waiting']);
+  request(0).says('complete', { duration: 2 });
+  assert.deepEqual(phases(), ['done', 'sending', 'waiting', 'waiting']);
+  request(2).refuses(503, { code: 'busy' }, { 'Retry-After': '5' });
+  timers.fire(5000);
+  isHeard(request(3));
+  isHeard(request(4));
+  isHeard(request(5));
+  assert.deepEqual(phases(), ['done', 'done', 'done', 'done']);
+  queue.add(files(2));
+  assert.deepEqual(phases().slice(4), ['sending', 'sending']);
+});
+
 test('a cancelled file is aborted, and the next begins', () => {
   const { queue, phases } = setUp({ atOnce: 1 });
   queue.add(files(2));
