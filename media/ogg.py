@@ -2,6 +2,9 @@
 
 The bytes come in pieces of any length, and a page is decoded as soon as it is whole. At most one page, one packet and
 what was fed last are kept, whatever comes. A stream may be followed by another one (chaining).
+
+What is done for a stream is bounded by the audio in it, which its reader takes at its own pace: pages and packets of
+which no audio comes cost no less, and nobody else is served meanwhile.
 """
 
 import struct
@@ -28,6 +31,9 @@ LONGEST_PACKET = 61_440  # bytes, RFC 7845 section 6
 LONGEST_TAGS = 1 << 20  # bytes of comments: room for a cover
 LONGEST_HOLE = 5 * CLOCK  # lost pages are concealed for at most so long, as in a call
 PACKETS_AT_ONCE = 8  # decoded before they are handed on: at most 0.96 s
+# Pages and packets of which no audio came: headers, comments, the longest pre-skip in the shortest packets.
+MOST_IDLE = 1_000
+IDLE_A_SECOND = 200  # and so many more for each second of audio, as in a chain of many short streams
 # Encoders that announce a pre-skip of 80 ms and put nothing in front of the audio: opus-recorder, in every browser
 # client of Kyutai's, and sphn. What they say first would be lost, and every time would be 80 ms early.
 UNTRUE_PRE_SKIP = (b"RecorderJS", b"KyutaiMoshi")
@@ -47,6 +53,8 @@ class OggOpus:
         self._pages = Pages()
         self._link: _Link | None = None
         self._damaged_before = 0  # in the links that have ended
+        self._idle = 0  # pages and packets of which no audio came
+        self._samples = 0  # given so far
 
     @property
     def damaged(self) -> int:
@@ -62,13 +70,26 @@ class OggOpus:
 
     def _decoded(self) -> Iterator[PCM]:
         while (page := self._pages.next()) is not None:
-            if page.flags & BEGINS:
-                self._damaged_before = self.damaged
-                self._link = _Link(page, Voice(OPUS, self._rate, self._decoder), self._rate)
-                continue
-            if self._link is None or page.serial != self._link.serial:
-                raise BadMedia("damaged", "The Ogg stream does not begin with its first page: send it from its start.")
-            yield from self._link.read(page)
+            before = self._samples
+            for pcm in self._read(page):
+                self._samples += pcm.size
+                yield pcm
+            if self._samples == before:
+                self._count_idle(page)
+
+    def _read(self, page: "Page") -> Iterator[PCM]:
+        if page.flags & BEGINS:
+            self._damaged_before = self.damaged
+            self._link = _Link(page, self._decoder, self._rate)
+            return iter(())
+        if self._link is None or page.serial != self._link.serial:
+            raise BadMedia("damaged", "The Ogg stream does not begin with its first page: send it from its start.")
+        return self._link.read(page)
+
+    def _count_idle(self, page: "Page") -> None:
+        self._idle += 1 + page.packets
+        if self._idle > MOST_IDLE + IDLE_A_SECOND * self._samples / self._rate:
+            raise BadMedia("damaged", "The Ogg stream has many pages and hardly any audio: send it as it was encoded.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +107,11 @@ class Page:
     def continued(self) -> bool:
         """Whether it begins in the middle of a packet."""
         return bool(self.flags & CONTINUED)
+
+    @property
+    def packets(self) -> int:
+        """Those that end on it."""
+        return len(self.lacing) - self.lacing.count(255)
 
 
 class Pages:
@@ -212,11 +238,12 @@ def _fragments(page: Page) -> Iterator[tuple[bytes, bool]]:
 class _Link:
     """One stream of a chain, from its first page on. Lengths are in samples at 48 kHz, if nothing else is said."""
 
-    def __init__(self, first: Page, voice: Voice, rate: int) -> None:
+    def __init__(self, first: Page, decoder: OpusDecoder, rate: int) -> None:
         head = Head.parse(first.body)
         self.serial = first.serial
         self._number = first.number
-        self._voice = voice
+        self._decoder = decoder
+        self._opened: Voice | None = None  # once there is a packet: it costs more than a page that only begins a stream
         self._rate = rate
         self._gain = head.gain
         self._skip = self._at_rate(head.pre_skip)  # samples at the rate that are still to be left out
@@ -228,7 +255,13 @@ class _Link:
 
     @property
     def damaged(self) -> int:
-        return self._voice.failures + self._packets.lost + self._lost
+        failures = self._opened.failures if self._opened else 0
+        return failures + self._packets.lost + self._lost
+
+    @property
+    def _voice(self) -> Voice:
+        self._opened = self._opened or Voice(OPUS, self._rate, self._decoder)
+        return self._opened
 
     def read(self, page: Page) -> Iterator[PCM]:
         """The audio of the packets that end on the next page."""
@@ -281,6 +314,8 @@ class _Link:
     def _decode(self, packets: list[bytes], lengths: list[int], wanted: int) -> Iterator[PCM]:
         left = self._at_rate(wanted)
         for start in range(0, len(packets), PACKETS_AT_ONCE):
+            if left <= 0:
+                return  # what is behind the end is not heard
             some = slice(start, start + PACKETS_AT_ONCE)
             pcm = np.concatenate([*map(self._packet, packets[some], lengths[some])])[:left]
             left -= pcm.size

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from media.codecs import PCM
 from media.errors import BadMedia
-from media.ogg import BEGINS, CONTINUED, LONGEST_PACKET, LONGEST_TAGS, OggOpus
-from media.voice import OpusDecoder
+from media.ogg import BEGINS, CONTINUED, ENDS, LONGEST_PACKET, LONGEST_TAGS, MOST_IDLE, OggOpus
+from media.voice import OpusDecoder, Voice
 from tests.media.caller import RATE, opus_packets, tone
 from tests.media.line import DECODERS
 from tests.media.oggs import HEADERS, RECORDINGS, by_ffmpeg, head, page, pages, raw_page, stream, tags
@@ -272,11 +272,61 @@ def test_hours_in_a_few_bytes_come_a_second_at_a_time() -> None:
     assert sum(sizes) + rest == 400 * 12 * RATE
 
 
+def work(pieces: Iterable[PCM]) -> tuple[int, BadMedia | None]:
+    """How many pieces of audio came, and how it ended."""
+    count = 0
+    try:
+        for _ in pieces:
+            count += 1
+    except BadMedia as error:
+        return count, error
+    return count, None
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        pytest.param(lambda number: page([head()], flags=BEGINS), id="streams that only begin"),
+        pytest.param(lambda number: raw_page(b"", b"", 2 + number, -1), id="pages without a packet"),
+        pytest.param(lambda number: page([b"\xfb\x06"] * 200, 2 + number, flags=ENDS), id="packets behind the end"),
+        pytest.param(
+            lambda number: page([head(pre_skip=65_535)], flags=BEGINS) + page([b"\xfb\x06"] * 5, 1, 28_800),
+            id="packets that are skipped",
+        ),
+    ],
+)
+def test_what_holds_no_audio_is_not_worked_at_for_long(
+    idle: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte of it would keep the machine busy for seconds, in which nobody else is served."""
+    decoded: list[int] = []
+    decode = Voice.decode
+
+    def counted(self: Voice, payload: bytes, samples: int) -> PCM:
+        decoded.append(samples)
+        return decode(self, payload, samples)
+
+    monkeypatch.setattr(Voice, "decode", counted)
+    ogg = OggOpus(RATE)
+    heard(HEADERS, ogg)
+    count, error = work(ogg.feed(b"".join(map(idle, range(2_000)))))
+    assert count == 0
+    assert error is not None
+    assert "hardly any audio" in str(error)
+    assert len(decoded) <= MOST_IDLE
+
+
+def test_a_chain_of_short_streams_is_heard_however_long_it_is() -> None:
+    link = b"".join(pages(opus_packets(tone(0.1)), a_page=1))
+    assert heard([link] * 500).size == 500 * RATE // 10
+
+
 @given(st.integers(0, 1 << 32))
 def test_bytes_bent_by_chance_are_heard_or_refused(seed: int) -> None:
     chance = random.Random(seed)
     data = bytearray(b"".join(STREAM))
     for _ in range(chance.choice((1, 1, 2, 5))):
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    longest = bytes(1 << 16)  # a page that has become longer waits for its end
     with pytest.raises(BadMedia):
-        heard(cut(bytes(data), chance.choice((50, 5_000))))
+        heard([*cut(bytes(data), chance.choice((50, 5_000))), longest])
