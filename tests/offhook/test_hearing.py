@@ -128,7 +128,7 @@ async def test_a_file_that_cannot_be_decoded_to_its_end_gives_its_place_back(
 ) -> None:
     monkeypatch.setattr(hearing, "LIMITS", Limits(seconds=0.5))
     path = tmp_path / "a.mp3"
-    path.write_bytes(encoded("mp3", "libmp3lame"))
+    path.write_bytes(encoded("mp3", "libmp3lame", np.zeros(5 * 48_000, np.int16)))
     engine = Scarce(1)
     with pytest.raises(BadMedia, match="longer than"):
         await hear(Hearing(engine), path, track)
