@@ -36,6 +36,7 @@ SEND = "send flac, mp3, mp4, m4a, mpeg, mpga, ogg, wav, webm, aac, aiff or caf"
 # FFmpeg's names. Nothing here opens other files, or the network: no playlists, no lists of files, no SDP.
 FORMATS = ("wav", "w64", "flac", "mp3", "ogg", "matroska", "mov", "aac", "aiff", "caf", "au", "mpeg")
 GUESS_LENGTH = {"mp3", "aac", "mpeg"}  # what FFmpeg tells of their length is taken from their first frames
+UNTIMED = {"mp3", "aac"}  # FFmpeg makes up their times from the rate of the first frame, which others need not have
 CODECS = (
     *("aac", "aac_latm", "ac3", "alac", "amrnb", "amrwb", "eac3", "flac", "gsm_ms", "libopencore_amrnb", "libopus"),
     *("libopencore_amrwb", "libspeex", "libvorbis", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "opus", "speex"),
@@ -189,6 +190,7 @@ class Decoding:
         self._packets = container.demux(stream)
         self._context = stream.codec_context
         self._rate = rate
+        self._timed = container.format.name not in UNTIMED
         start: int | None = container.start_time
         self._end = None if start is None else start / av.time_base  # of the last frame, seconds
 
@@ -232,6 +234,8 @@ class Decoding:
 
     def _gap_before(self, frame: av.AudioFrame) -> float:
         """Seconds between the end of the last frame and this one, where they are more than a careless timestamp."""
+        if not self._timed:
+            return 0.0
         end, pts, unit = self._end, frame.pts, frame.time_base
         start = end if pts is None or unit is None else float(pts * unit)
         self._end = None if start is None else start + frame.samples / frame.sample_rate

@@ -121,6 +121,12 @@ def test_the_form_may_change_in_the_middle() -> None:
     assert pitch(decoding.pcm[-RATE // 3 :]) == pytest.approx(440, abs=3)
 
 
+def test_frames_that_have_no_times_leave_no_gaps_however_their_rate_changes() -> None:
+    pieces = [encoded("adts", "aac", tone(0.5, rate=rate), rate=rate) for rate in (8_000, 48_000)] * 4
+    apart = sum(Decoding(piece).pcm.size for piece in pieces)
+    assert Decoding(b"".join(pieces)).pcm.size == pytest.approx(apart, rel=0.02)
+
+
 def test_a_recording_may_follow_another() -> None:
     one, other = by_ffmpeg(tone(0.5)[None]), by_ffmpeg(tone(0.5)[None])
     assert Decoding(one + other).pcm.size == pytest.approx(RATE, abs=0.03 * RATE)
