@@ -2,7 +2,6 @@
 
 import { byId } from './dom.js';
 import { LineNow } from './line.js';
-import { sentence } from './messages.js';
 import { ending, inLine } from './offhook.js';
 
 /** @typedef {import('./offhook.js').ClientState} ClientState */
@@ -123,13 +122,8 @@ export class Desk {
   }
 
   /** @param {ClientError} error */
-  #showError({ code, message, retryAfter }) {
-    const failure = { code, retryAfter: retryAfter ?? undefined };
-    const retrying = retryAfter !== null;
-    this.#notice.show(
-      (phrases) => (phrases.has(`error.${code}`) ? sentence(failure, { retrying, language: phrases.language }) : message),
-      { wait: retryAfter, askKey: code === 'unauthorized' },
-    );
+  #showError({ code, say, retryAfter }) {
+    this.#notice.show(({ language }) => say(language), { wait: retryAfter, askKey: code === 'unauthorized' });
   }
 
   /** @param {number} seconds */

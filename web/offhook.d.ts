@@ -46,6 +46,8 @@ export interface ClientError {
   code: string;
   /** A sentence, in the client's language, that says what to do. */
   message: string;
+  /** The same in another language. */
+  say(language: Language): string;
   /** Seconds until it is tried again by itself; null when it is not. */
   retryAfter: number | null;
   /** Whether it ends the call. */

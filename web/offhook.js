@@ -430,8 +430,10 @@ export class OffhookClient extends EventTarget {
    * @param {{fatal: boolean, wait?: number}} how `wait`: seconds until it is tried again by itself.
    */
   #report(failure, { fatal, wait }) {
-    const message = sentence(failure, { retrying: wait !== undefined, language: this.#options.language });
-    this.#dispatch('error', { code: failure.code, message, retryAfter: wait ?? null, fatal });
+    const retrying = wait !== undefined;
+    const say = (/** @type {Language | undefined} */ language) => sentence(failure, { retrying, language });
+    const message = say(this.#options.language);
+    this.#dispatch('error', { code: failure.code, message, say, retryAfter: wait ?? null, fatal });
   }
 
   #now() {

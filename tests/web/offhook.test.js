@@ -323,6 +323,20 @@ test('a server that cannot be reached is tried again', async () => {
   await client.stop();
 });
 
+test('what went wrong is told in the language chosen, and again in another', async () => {
+  const { client, all } = await setUpLive({ language: 'fr' });
+  socket().says({ type: 'error', code: 'busy', message: 'All lines are busy', retry_after: 7 });
+  const [error] = all('error');
+  assert.match(error.message, /^Toutes les lignes sont occupées\. /);
+  assert.match(error.say('en'), /^All lines are busy\. A line is tried again in 7 seconds\.$/);
+  client.language = 'es';
+  await client.stop();
+  await client.start();
+  socket().opens();
+  socket().says({ type: 'error', code: 'draining', message: 'soon', retry_after: 3 });
+  assert.match(all('error')[1].message, /^El servidor .* Sigue por sí solo en 3.segundos\.$/);
+});
+
 test('nonsense on the socket or the channel ends the call with a sentence', async () => {
   for (const data of ['{', '7', 'null', '{"no":"type"}']) {
     const { client, all } = await setUpLive();
