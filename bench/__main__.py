@@ -13,6 +13,7 @@ MEASUREMENTS = (
     ("capacity", "--minutes", "2", "--soak", "3"),
     ("pressure",),
     ("chaos",),
+    ("crosstalk",),
     ("fuzz", "50000"),
 )
 

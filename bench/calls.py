@@ -31,8 +31,8 @@ PACE = 4.0  # times real time
 
 
 @contextlib.asynccontextmanager
-async def server(engine: str) -> AsyncIterator[tuple[str, psutil.Process]]:
-    """A real `offhook serve` on a free port: its address and its process."""
+async def server(engine: str, *settings: str) -> AsyncIterator[tuple[str, psutil.Process]]:
+    """A real `offhook serve` on a free port, with these flags: its address and its process."""
     command = [
         sys.executable,
         "-m",
@@ -44,6 +44,7 @@ async def server(engine: str) -> AsyncIterator[tuple[str, psutil.Process]]:
         "0",
         "--log-level",
         "warning",
+        *settings,
     ]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout

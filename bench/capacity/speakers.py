@@ -103,8 +103,13 @@ class Take:
     lost: int = 0  # words that stand in the server's log of the session, and did not come, or the other way round
 
 
-async def speak(http: aiohttp.ClientSession, url: str, tongue: Tongue, script: Script) -> Take:
-    """One session in real time: connect, say everything, take the last words. A refusal is a Take without words."""
+async def speak(
+    http: aiohttp.ClientSession, url: str, tongue: Tongue, script: Script, patience: float = PATIENCE
+) -> Take:
+    """One session in real time: connect, say everything, take the last words. A refusal is a Take without words.
+
+    Raises TimeoutError when the last words have not come `patience` seconds after what was said.
+    """
     messages = [
         tongue.audio(script.pcm[start : start + FRAME_SAMPLES]) for start in range(0, len(script.pcm), FRAME_SAMPLES)
     ]
@@ -114,7 +119,7 @@ async def speak(http: aiohttp.ClientSession, url: str, tongue: Tongue, script: S
             await send(socket, message)
         sending = asyncio.create_task(say(socket, tongue, messages, take))
         try:
-            async with asyncio.timeout(script.seconds + PATIENCE):
+            async with asyncio.timeout(script.seconds + patience):
                 await listen(socket, tongue, take)
         finally:
             sending.cancel()
