@@ -28,7 +28,8 @@ from media.impair import PRESETS, Impairment, Outage
 from offhook.call import Call, call
 from signaling.app import create_app
 from signaling.config import Config
-from signaling.http import SWITCHBOARD, Runner
+from signaling.connections import Runner
+from signaling.http import SWITCHBOARD
 
 LIGHT = 6.0  # seconds of network before it goes dark
 AFTER = 5.0  # seconds of speech after the outage

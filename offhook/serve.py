@@ -20,7 +20,8 @@ from offhook import settings
 from offhook.reload import run_reloading
 from signaling.app import create_app
 from signaling.config import Config, ConfigError
-from signaling.http import SWITCHBOARD, Runner
+from signaling.connections import Runner
+from signaling.http import SWITCHBOARD
 
 HELP = "run the server"
 DRAIN_MARGIN = 1.0  # seconds that the goodbyes may take beyond the time for the last words

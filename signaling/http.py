@@ -1,23 +1,17 @@
-"""What holds for every HTTP door: problems as JSON, deadlines, limits, headers, and who is asking."""
+"""What holds for every HTTP door: problems as JSON, limits, headers, and who is asking."""
 
 import asyncio
 import logging
-import os
-import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
-from media.descriptors import scarce
 from signaling import openai_errors
 from signaling.auth import Auth, Caller, Grant, Names, Origins, answerable, credential
 from signaling.config import Config
 from signaling.dialects.native import dumps
 from signaling.errors import (
-    INTERNAL,
     BadMessage,
     ForbiddenOrigin,
     SignalingError,
@@ -33,16 +27,8 @@ from signaling.switchboard import Switchboard
 log = logging.getLogger("offhook.http")
 
 BODY_LIMIT = 64 * 1024  # bytes: an SDP
-HEADER_DEADLINE = 10.0  # seconds for a whole request header
-KEEP_ALIVE = 30.0  # seconds for an idle connection
-LINGER = 2.0  # seconds of reading on after a refusal, so that it reaches a caller who is still sending
 BODY_RATE = 1_000  # bytes a second, at least
 BODY_PATIENCE = 5.0  # seconds before that rate is asked for
-SEGMENT = 1460  # bytes that a segment may have: what most networks carry
-DESCRIPTORS_KEPT = 8  # that connections leave free, for what the server opens for itself, and for saying so
-ACCEPTED = 1  # connections taken in one turn of the event loop
-WAITING = 128  # that may wait for it
-NO_DESCRIPTOR = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 CONFIG = web.AppKey("config", Config)
 AUTH = web.AppKey("auth", Auth)
@@ -72,7 +58,7 @@ def caller(request: web.Request) -> Caller:
     if grant:
         _check_grant(grant, request)
     operator = key.operator and grant is None
-    left = request.protocol.left if isinstance(request.protocol, PatientHandler) else None
+    left = getattr(request.protocol, "left", None)  # a PatientHandler's (signaling/connections.py)
     return Caller(address(request), key.name, key.limit, operator, grant, left)
 
 
@@ -230,101 +216,3 @@ PREFLIGHT = {
 def preflight() -> web.Response:
     """What a page of another origin may send (a CORS preflight). `caller` refuses origins, not this."""
     return web.Response(status=204, headers=PREFLIGHT)
-
-
-class PatientHandler(RequestHandler):
-    """aiohttp's connection, with a deadline for the request header, which aiohttp leaves open to a slow sender."""
-
-    __slots__ = ("_header_deadline", "left")
-
-    def __init__(self, manager: web.Server, **options: Any) -> None:
-        super().__init__(manager, **options)
-        self._header_deadline: asyncio.TimerHandle | None = None
-        self.left: asyncio.Future[None] = self._loop.create_future()  # done once the connection is gone
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if scarce(transport.get_extra_info("socket").fileno(), DESCRIPTORS_KEPT):
-            # asyncio would stop taking connections altogether, and log a traceback for every one that waits.
-            assert isinstance(transport, asyncio.Transport)
-            transport.write(NO_DESCRIPTOR)
-            self.force_close()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        waiting = self._waiter is not None and not self._waiter.done()
-        if waiting and self._header_deadline is None:
-            self._header_deadline = self._loop.call_later(HEADER_DEADLINE, self.force_close)
-        elif not waiting and self._header_deadline is not None:
-            self._header_deadline.cancel()
-            self._header_deadline = None
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """What no handler of ours has seen: a request that is not HTTP (aiohttp would log a traceback and the caller's
-        address), or a failure to send an answer."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("half an answer cannot be taken back")
-        if status < 500:
-            response = problem(status, "bad_request", "The request cannot be read", "Send a request as HTTP has it.")
-        else:
-            log.error("failed answer", exc_info=exc)
-            response = problem(status, INTERNAL.code, INTERNAL.title, f"{INTERNAL.title}.")
-        response.headers.update(HEADERS)
-        response.force_close()
-        return response
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if self._header_deadline is not None:
-            self._header_deadline.cancel()
-        self.left.set_result(None)
-        super().connection_lost(exc)
-
-
-class PatientServer(web.Server):
-    """Makes a PatientHandler for each connection."""
-
-    def __call__(self) -> RequestHandler:
-        return PatientHandler(self, loop=self._loop, **self._kwargs)
-
-
-class Runner(web.AppRunner):
-    """aiohttp's runner with our deadlines. It writes no access log: that would hold addresses."""
-
-    def __init__(self, app: web.Application) -> None:
-        super().__init__(
-            app,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE,
-            lingering_time=LINGER,
-            auto_decompress=False,
-            shutdown_timeout=2.0,
-        )
-
-    async def listen(self, host: str, port: int) -> None:
-        """Take connections there, after `setup`. Raises OSError.
-
-        A sender's kernel keeps room for so many segments. On one machine, where the proxies in front of us are, those
-        have 64 KiB, and what we have not read would be half a minute of a caller's audio there, with its pings behind.
-
-        asyncio would take all connections that wait before it looks at the first one: a crowd at once would use up the
-        descriptors, with a traceback in the log for each of those who wait, before any of them could be refused.
-        """
-        site = web.TCPSite(self, host, port, backlog=ACCEPTED)
-        await site.start()
-        assert isinstance(site._server, asyncio.Server)  # aiohttp makes the sockets, and shows them nowhere else
-        for listening in site._server.sockets:
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
-            with socket.socket(fileno=os.dup(listening.fileno())) as shared:
-                shared.listen(WAITING)
-
-    async def _make_server(self) -> web.Server:
-        server = await super()._make_server()
-        # An Application makes its Server itself; only the class that it makes connections with differs.
-        server.__class__ = PatientServer
-        return server

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 from aiohttp import web
 
@@ -23,6 +23,7 @@ KEEP_ALIVE = 15.0  # seconds between signs of life when nothing is said, so that
 MOST_READERS = 32  # of one session at a time
 MOST_IN_ALL = 1_024  # of all sessions together
 WRITE_DEADLINE = 20.0  # seconds for a reader to take what was written
+PIECE = 1 << 16  # bytes that a reader is asked to take within one deadline
 GOODBYE = 2.0  # seconds for a reader that is let go to take the reason
 HEADERS = {
     "Cache-Control": "no-store",
@@ -91,8 +92,6 @@ async def follow(request: web.Request, transcript: EventLog, feed: Feed, after: 
         await pen.finish(feed.fail(wire_error(error).code, sentence(error)), request.transport)
     except ConnectionError:
         pass  # it has gone by itself
-    finally:
-        await pen.close()
     return response
 
 
@@ -122,48 +121,35 @@ async def tell(pen: "Pen", events: AsyncGenerator[Entry, None], feed: Feed, left
 
 
 class Pen:
-    """Writes to one reader, with a deadline for it to read. A write that is late is not cancelled: aiohttp's
-    connections cannot be waited for again after that. `deadline`: seconds."""
+    """Writes to one reader, with a deadline for it to read. `deadline`: seconds."""
 
     def __init__(self, response: web.StreamResponse, deadline: float | None = None) -> None:
         self._response = response
         self._deadline = WRITE_DEADLINE if deadline is None else deadline
-        self._writing: set[asyncio.Task[None]] = set()
 
     async def write(self, text: str | bytes) -> None:
         """Write and wait until there is room for more. Raises SlowReader, or ConnectionError once the reader left."""
         data = text.encode("utf-8", "replace") if isinstance(text, str) else text
-        if data and not await self._is_done(self._response.write(data), self._deadline):
-            raise SlowReader(f"nothing was read for {self._deadline:.0f} s")
+        for start in range(0, len(data), PIECE):  # who reads all of an hour slowly is reading
+            await self._piece(data[start : start + PIECE])
 
     async def finish(self, text: str, transport: asyncio.Transport | None) -> None:
         """The last words to a reader, as far as it takes them soon; then the connection ends."""
         if transport is None:
             return
         transport.set_write_buffer_limits(0)  # so that what is written has left for the reader before the end
-        with contextlib.suppress(ConnectionError):
-            await self._is_done(self._say_goodbye(text), GOODBYE)
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                await self._response.write(text.encode())
+                await self._response.write_eof()
         transport.abort()
 
-    async def close(self) -> None:
-        """Nothing more is written."""
-        for task in self._writing:
-            task.cancel()
-        await asyncio.gather(*self._writing, return_exceptions=True)
-
-    async def _say_goodbye(self, text: str) -> None:
-        await self._response.write(text.encode())
-        await self._response.write_eof()
-
-    async def _is_done(self, writing: Coroutine[None, None, None], within: float) -> bool:
-        """Whether so many seconds were enough for this. Raises ConnectionError."""
-        task = asyncio.create_task(writing)
-        self._writing.add(task)
-        done, _ = await asyncio.wait((task,), timeout=within)
-        if done:
-            self._writing.discard(task)
-            task.result()
-        return bool(done)
+    async def _piece(self, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._response.write(data)
+        except TimeoutError:
+            raise SlowReader(f"nothing was read for {self._deadline:.0f} s") from None
 
 
 def _last_seen(request: web.Request) -> int:

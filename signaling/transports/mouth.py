@@ -43,7 +43,6 @@ class Mouth:
         if self._writing:
             self._writing.cancel()
             await asyncio.gather(self._writing, return_exceptions=True)
-        await self._pen.close()
 
     async def _write(self) -> None:
         while self._unsaid:

@@ -146,8 +146,6 @@ async def _write(pen: Pen, descriptor: int, part: Span, transport: asyncio.Trans
             transport.abort()
     except ConnectionError:
         pass  # players leave as soon as they have what they want
-    finally:
-        await pen.close()
 
 
 def _part(request: web.Request, recording: Recording) -> Span | None:

@@ -96,6 +96,4 @@ async def stream(request: web.Request, upload: Upload, asked: Asked, left: Left)
     except SlowReader as error:
         request.app[METRICS].let_go()
         await pen.finish(feed.fail(wire_error(error).code, sentence(error)), request.transport)
-    finally:
-        await pen.close()
     return response

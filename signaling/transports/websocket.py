@@ -342,8 +342,8 @@ def bound(below: asyncio.Transport) -> None:
     """Let no more wait in the kernel, either way, than a conversation needs.
 
     The buffers would grow to megabytes, and the sender's with the window that ours lets it have: minutes of audio.
-    With segments of the usual size, which our listening sockets ask for (signaling/http.py), a sender has 0.7 MB on the
-    way like this at most, which is 7 s of float32.
+    With segments of the usual size, which our listening sockets ask for (signaling/connections.py), a sender has 0.7 MB
+    on the way like this at most, which is 7 s of float32.
     """
     socket = below.get_extra_info("socket")
     socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, UNREAD)

@@ -19,7 +19,8 @@ from engine.scripted import say
 from media.caller import Caller, Speech
 from signaling.app import create_app
 from signaling.config import Config
-from signaling.http import SWITCHBOARD, Runner
+from signaling.connections import Runner
+from signaling.http import SWITCHBOARD
 from signaling.switchboard import Switchboard
 
 SOON = 5.0  # seconds within which whatever a test waits for must have happened

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.errors import Full
-from signaling import http
+from signaling import connections, http
 from signaling.auth import Caller
 from signaling.switchboard import Terms
 from tests.media.offers import CHROME
@@ -45,7 +45,7 @@ async def get(house: House, path: str, **headers: str) -> tuple[int, Any, str]:
 
 
 async def test_a_header_that_comes_too_slowly_is_cut_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "HEADER_DEADLINE", 0.2)
+    monkeypatch.setattr(connections, "HEADER_DEADLINE", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n")
     assert await asyncio.wait_for(reader.read(), 2) == b""
@@ -53,7 +53,7 @@ async def test_a_header_that_comes_too_slowly_is_cut_off(house: House, monkeypat
 
 
 async def test_one_line_at_a_time_does_not_move_the_deadline(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "HEADER_DEADLINE", 0.3)
+    monkeypatch.setattr(connections, "HEADER_DEADLINE", 0.3)
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     reading = asyncio.create_task(reader.read())
     writer.write(b"GET /health HTTP/1.1\r\n")
@@ -65,7 +65,7 @@ async def test_one_line_at_a_time_does_not_move_the_deadline(house: House, monke
 
 
 async def test_a_quick_header_is_not_cut_off_later(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "HEADER_DEADLINE", 0.2)
+    monkeypatch.setattr(connections, "HEADER_DEADLINE", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     for _ in range(2):
         writer.write(b"GET /ready HTTP/1.1\r\n")
@@ -89,7 +89,7 @@ async def test_a_body_that_comes_too_slowly_is_refused(house: House, monkeypatch
 
 
 async def test_a_connection_that_says_nothing_is_closed(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "KEEP_ALIVE", 0.2)
+    monkeypatch.setattr(connections, "KEEP_ALIVE", 0.2)
     house = await open_house()
     reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
     assert await asyncio.wait_for(reader.read(), 2) == b""
@@ -119,7 +119,7 @@ async def test_a_server_without_descriptors_says_so_and_recovers(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     first = os.open(os.devnull, os.O_RDONLY)  # the lowest descriptor that is free now: the caller takes it,
     os.close(first)  # and the server, in the same process, the next
-    resource.setrlimit(resource.RLIMIT_NOFILE, (first + 1 + http.DESCRIPTORS_KEPT, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first + 1 + connections.DESCRIPTORS_KEPT, hard))
     try:
         status, headers, _ = await raw(house, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
     finally:
