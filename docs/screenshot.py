@@ -89,16 +89,18 @@ def photograph_files(page: Page, folder: Path) -> None:
     voicemail.write_bytes(b"ID3\x03" + bytes(400))
     page.locator("#file").set_input_files([tale, voicemail, club])
     expect(page.locator(".file[data-phase=done] .word").nth(PRESSED)).to_be_visible(timeout=60_000)
-    page.locator(".word").nth(PRESSED).click()
     expect(page.locator(".file[data-phase=failed]")).to_be_visible(timeout=60_000)
+    expect(page.locator(".status").filter(has_text="left")).to_be_visible(timeout=60_000)
+    page.locator(".word").nth(PRESSED).click()
     take(page, "files", lambda: expect_both(page))
     page.context.close()
 
 
 def expect_both(page: Page) -> None:
     """A word that is being heard, and one that is being written down."""
-    expect(page.locator(".spoken")).to_be_visible()
     expect(page.locator(".glimpse").filter(has_text=SEVERAL)).to_be_visible(timeout=30_000)
+    expect(page.locator(".status").filter(has_text="left")).to_be_visible(timeout=30_000)
+    expect(page.locator(".spoken")).to_be_visible()
 
 
 def take(page: Page, name: str, ready: Callable[[], None]) -> None:
