@@ -23,6 +23,7 @@ from engine.events import Word
 from signaling.captions import SRT_TYPE, VTT_TYPE
 from signaling.dialects.native import dumps
 from signaling.dialects.openai_form import Asked, Format
+from signaling.errors import sentence, wire_error
 from signaling.events import Entry
 from signaling.openai_errors import fields as error_fields
 from signaling.segments import Segment
@@ -54,11 +55,10 @@ def write(asked: Asked, transcript: Transcript) -> str:
             return as_vtt(transcript)
 
 
-class FileFeed:
+class FileTeller:
     """A file's stream, as it is heard."""
 
     content_type = STREAM_TYPE
-    opening = ""
     idle = ": still here\n\n"
 
     def __init__(self, asked: Asked, seconds: Callable[[], float]) -> None:
@@ -67,8 +67,13 @@ class FileFeed:
         self._with_segments = asked.format == "verbose_json"
         self._space = ""
 
-    def tell(self, entry: Entry) -> str:
+    def open(self) -> str:
+        return ""
+
+    def tell(self, entry: Entry | None) -> str:
         """The delta of a word, and the segment before it if it completed one."""
+        if entry is None:
+            return ""
         segments = self._segments(self._recorder.hear(entry.event, self._seconds()))
         return segments + (self._delta(entry.event.text) if isinstance(entry.event, Word) else "")
 
@@ -77,9 +82,10 @@ class FileFeed:
         last = self._segments(self._recorder.finish(self._seconds()))
         return last + _line({"type": "transcript.text.done", "text": self._recorder.text})
 
-    def fail(self, code: str, text: str, status: int = 500) -> str:
-        """The rest cannot be told, and why. `status`: HTTP's."""
-        return _line({"type": "error", "error": error_fields(status, code, text)})
+    def fail(self, error: Exception) -> str:
+        """The rest cannot be told, and why."""
+        known = wire_error(error)
+        return _line({"type": "error", "error": error_fields(known.status, known.code, sentence(error))})
 
     def _delta(self, word: str) -> str:
         if not (text := " ".join(word.split())):

@@ -5,28 +5,23 @@ Any model's name is taken: what hears the file is this server's engine. A file t
 half of a transcript passes for all of it; a stream has told its words by then, and ends with the error.
 """
 
-import logging
+import contextlib
 
 from aiohttp import web
 
-from engine.errors import EngineError
-from media.errors import SlowReader
 from signaling import openai_errors
 from signaling.body import uninvited
-from signaling.dialects.openai_file import CONTENT_TYPES, FileFeed, write
+from signaling.dialects.openai_file import CONTENT_TYPES, FileTeller, write
 from signaling.dialects.openai_form import Asked
-from signaling.errors import BadFile, BadMessage, SignalingError, sentence, wire_error
+from signaling.errors import BadFile, BadMessage, sentence, wire_error
 from signaling.http import METRICS, caller
 from signaling.transcription import Recorder
-from signaling.transports import listener
-from signaling.transports.listener import Left, Pen
+from signaling.transports.telling import stream
 from signaling.transports.upload import Upload, Uploads
 
 PATH = "/v1/audio/transcriptions"
 TRANSLATIONS = "/v1/audio/translations"
 DOOR = "openai-file"
-
-log = logging.getLogger("offhook.transcriptions")
 
 
 class TranscriptionsDoor:
@@ -49,10 +44,13 @@ class TranscriptionsDoor:
         if request.content_type != "multipart/form-data":
             raise web.HTTPUnsupportedMediaType(text="Send the file as a form (multipart/form-data), in its part file.")
         try:
-            async with self._uploads.receive(request, who) as body:
+            async with contextlib.AsyncExitStack() as place:
+                body = await place.enter_async_context(self._uploads.receive(request, who))
                 asked = Asked.read(body.fields, self._language)
-                async with self._uploads.transcribe(body.file, who, DOOR) as upload:
-                    return await answer(request, upload, asked, who.left)
+                upload = await place.enter_async_context(self._uploads.transcribe(body.file, who, DOOR))
+                if not asked.stream:
+                    return await whole(upload, asked)
+                return await stream(request, upload, FileTeller(asked, lambda: upload.decoded), place, asked.headers)
         except BadFile as error:
             request.app[METRICS].refused(error)
             known = wire_error(error)
@@ -65,35 +63,12 @@ async def refuse(request: web.Request) -> web.StreamResponse:
     raise BadMessage(f"This server transcribes, and does not translate: send the file to {PATH}.")
 
 
-async def answer(request: web.Request, upload: Upload, asked: Asked, left: Left) -> web.StreamResponse:
-    """The transcript, as it is asked for. Raises what kept the file from being heard to its end, unless it streams."""
-    if asked.stream:
-        return await stream(request, upload, asked, left)
+async def whole(upload: Upload, asked: Asked) -> web.Response:
+    """The transcript, once all was heard. Raises what kept the file from being heard to its end."""
     said = Recorder()
     async for entry in upload.events():
         said.hear(entry.event, upload.decoded)
     text = write(asked, said.transcript(upload.decoded))
     response = web.Response(text=text, content_type=CONTENT_TYPES[asked.format], charset="utf-8", headers=asked.headers)
     response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-async def stream(request: web.Request, upload: Upload, asked: Asked, left: Left) -> web.StreamResponse:
-    """The words as they are heard."""
-    feed = FileFeed(asked, lambda: upload.decoded)
-    response = web.StreamResponse(headers={**listener.HEADERS, **asked.headers})
-    response.content_type, response.charset = feed.content_type, "utf-8"
-    await response.prepare(request)
-    pen = Pen(response)
-    try:
-        await listener.tell(pen, upload.events(), feed, left)
-    except ConnectionError:
-        pass  # it has gone by itself
-    except (SignalingError, EngineError) as error:
-        known = wire_error(error)
-        log.info("broke off session=%s code=%s", upload.id[:8], known.code)
-        await pen.write(feed.fail(known.code, sentence(error), known.status))
-    except SlowReader as error:
-        request.app[METRICS].let_go()
-        await pen.finish(feed.fail(wire_error(error).code, sentence(error)), request.transport)
     return response

@@ -7,8 +7,9 @@ import pytest
 
 from engine.events import Pause, Word, WordEnd
 from signaling.captions import Spoken
-from signaling.dialects.openai_file import FileFeed, write
+from signaling.dialects.openai_file import FileTeller, write
 from signaling.dialects.openai_form import Asked, Format
+from signaling.errors import BadFile
 from signaling.events import Entry, SessionEvent
 from signaling.segments import Segment
 from signaling.transcription import Transcript
@@ -96,8 +97,8 @@ def test_what_is_no_json_is_plain(format: Format, text: str) -> None:
 
 def streamed(format: Format, *events: SessionEvent) -> list[dict[str, Any]]:
     """What a stream tells, up to its end."""
-    feed = FileFeed(Asked(format, stream=True), lambda: 3.0)
-    text = feed.opening + "".join(feed.tell(Entry(seq, event)) for seq, event in enumerate(events)) + feed.close()
+    feed = FileTeller(Asked(format, stream=True), lambda: 3.0)
+    text = feed.open() + "".join(feed.tell(Entry(seq, event)) for seq, event in enumerate(events)) + feed.close()
     assert text.isascii(), "no letter can be taken for the end of a line"
     return [json.loads(line.removeprefix("data: ")) for line in text.split("\n\n")[:-1]]
 
@@ -129,7 +130,7 @@ def test_silence_is_done_at_once() -> None:
 
 
 def test_an_error_is_told_as_clients_raise_it() -> None:
-    line = FileFeed(Asked(), lambda: 3.0).fail("damaged", "The file is damaged.", 422)
+    line = FileTeller(Asked(), lambda: 3.0).fail(BadFile("damaged", "The file is damaged."))
     assert json.loads(line.removeprefix("data: ")) == {
         "type": "error",
         "error": {"message": "The file is damaged.", "type": "invalid_request_error", "param": None, "code": "damaged"},

@@ -253,6 +253,24 @@ async def test_a_reader_that_stops_reading_is_let_go(open_house: OpenHouse, monk
     assert heard.closed
 
 
+async def test_a_file_that_is_heard_faster_than_its_reader_reads_is_told_whole(open_house: OpenHouse) -> None:
+    ears = Ears(2)  # which leave one place for files
+    house = await open_house(engine=ears)
+    async with client_of(house) as client:
+        creating = asyncio.create_task(client.audio.transcriptions.create(file=MINUTE, model="any", stream=True))
+        heard = await ears.stream()
+        stream = await creating
+        for number in range(1_500):  # more than a reader of a session's log may be behind
+            heard.outbox.put(Word(f"{number}" + "x" * 5_000, float(number)))
+            await asyncio.sleep(0)
+        heard.going.set()
+        await until(lambda: heard.closed)  # the place is another one's before all was read
+        *deltas, done = [event async for event in stream]
+    assert len(deltas) == 1_500
+    assert isinstance(done, TranscriptionTextDoneEvent)
+    assert len(done.text.split()) == 1_500
+
+
 @contextlib.asynccontextmanager
 async def deaf(house: House, file: bytes) -> AsyncIterator[None]:
     """Somebody who asks for a stream and then reads no further than the header."""
