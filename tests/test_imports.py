@@ -56,6 +56,7 @@ SHELLS = {
     "signaling/switchboard.py",
     "signaling/transports/files.py",
     "signaling/transports/replay.py",
+    "signaling/transports/telling.py",
     "signaling/transports/upload.py",
     "signaling/transports/websocket.py",
 }
