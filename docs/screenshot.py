@@ -75,7 +75,8 @@ def photograph_speech(page: Page) -> None:
 
 
 def expect_tail(page: Page) -> None:
-    """Words that may still change, and sound."""
+    """Words that may still change, and sound; and none that this machine was too slow for."""
+    expect(page.locator(".missed")).to_have_count(0)
     expect(page.locator(".tail").filter(has_text=SEVERAL)).to_be_visible(timeout=10_000)
     expect(page.locator("#level")).not_to_have_attribute("aria-valuenow", "0")
 
