@@ -25,6 +25,7 @@ SEGMENT = 1460  # bytes that a segment may have: what most networks carry
 DESCRIPTORS_KEPT = 8  # that connections leave free, for what the server opens for itself, and for saying so
 ACCEPTED = 1  # connections taken in one turn of the event loop
 WAITING = 128  # that may wait for it
+UNREAD = 32 * 1024  # bytes that the kernel keeps for a connection that is bounded, each way; Linux doubles it
 NO_DESCRIPTOR = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -139,3 +140,19 @@ class Runner(web.AppRunner):
         # An Application makes its Server itself; only the class that it makes connections with differs.
         server.__class__ = PatientServer
         return server
+
+
+def bound_sending(below: asyncio.BaseTransport) -> None:
+    """Let no more wait in the kernel for a caller who does not read: the buffer would grow to megabytes."""
+    below.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)
+
+
+def bound(below: asyncio.BaseTransport) -> None:
+    """Let no more wait in the kernel, either way, than a conversation needs.
+
+    What comes would be megabytes too, with the sender's buffer, which grows with the window that ours lets it have:
+    minutes of audio. With segments of the usual size, which `Runner.listen` asks for, a sender has 0.7 MB on the way
+    like this at most, which is 7 s of float32.
+    """
+    bound_sending(below)
+    below.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD)

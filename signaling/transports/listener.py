@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Iterator
 from aiohttp import web
 
 from media.errors import SlowReader
+from signaling.connections import bound_sending
 from signaling.errors import BadMessage, TooMany, sentence, wire_error
 from signaling.eventlog import EventLog
 from signaling.events import Entry
@@ -83,6 +84,8 @@ async def follow(request: web.Request, transcript: EventLog, feed: Feed, after: 
     response = web.StreamResponse(headers=HEADERS)
     response.content_type, response.charset = feed.content_type, "utf-8"
     await response.prepare(request)
+    if request.transport:
+        bound_sending(request.transport)
     pen = Pen(response)
     try:
         await tell(pen, transcript.read(after), feed, left)

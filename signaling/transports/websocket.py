@@ -17,7 +17,6 @@ dead.
 import asyncio
 import contextlib
 import logging
-import socket as sockets
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -26,6 +25,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 from media.errors import SlowReader
 from signaling.auth import Caller
 from signaling.commands import Finish, Parting
+from signaling.connections import UNREAD, bound
 from signaling.dialects.base import Dialect, Message
 from signaling.errors import ENDINGS, INTERNAL, BadMessage, SignalingError, TooLarge, sentence, wire_error
 from signaling.http import caller, protocols, refused
@@ -45,7 +45,6 @@ DEAD = 20.0  # seconds without any frame, after which the line counts as cut: mo
 SEND_DEADLINE = 20.0  # seconds for a caller to make room for a message
 PARTING = 0.25  # seconds to leave in: a round trip, and more
 CLOSE_DEADLINE = 2.0  # seconds for it to answer our close frame
-UNREAD = 32 * 1024  # bytes that the kernel keeps, each way; Linux doubles it
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,18 +335,6 @@ class SocketTransport(Transport):
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(PING):
                 await self._line.ping()
-
-
-def bound(below: asyncio.Transport) -> None:
-    """Let no more wait in the kernel, either way, than a conversation needs.
-
-    The buffers would grow to megabytes, and the sender's with the window that ours lets it have: minutes of audio.
-    With segments of the usual size, which our listening sockets ask for (signaling/connections.py), a sender has 0.7 MB
-    on the way like this at most, which is 7 s of float32.
-    """
-    socket = below.get_extra_info("socket")
-    socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, UNREAD)
-    socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, UNREAD)
 
 
 async def hang_up(line: Line, below: asyncio.Transport, code: int, reason: str) -> None:
