@@ -18,7 +18,7 @@ from signaling.config import Config
 from signaling.dialects.base import Dialect, Message
 from signaling.errors import wire_error
 from signaling.session import Session
-from signaling.transports.base import HungUp, Item, Lost, Transport
+from signaling.transports.base import Gone, HungUp, Item, Lost, Transport
 from signaling.transports.merge import merge
 
 PACED = 256 * 1024  # bytes that may wait for the caller before telling it more waits too
@@ -94,10 +94,12 @@ class PeerTransport(Transport):
                 yield Audio(item.pcm, item.start, item.spoken) if isinstance(item, Frame) else item
         if self._finishing:
             yield Finish()
-        elif await self._peer.lost() != "hung_up":
-            raise Lost
-        elif self._announce:  # where there is a socket, goodbyes are said there
-            raise HungUp
+            return
+        hung_up = await self._peer.lost() == "hung_up"
+        if self._announce:  # where there is a socket, goodbyes are said there, and who was lost comes back by it
+            raise HungUp if hung_up else Lost
+        if not hung_up:
+            raise Gone
 
     async def send(self, message: Message) -> None:
         if not self._peer.has_channel:
