@@ -195,11 +195,20 @@ class Backend:
             raise Unavailable(_silence(error)) from error
 
 
+async def stay(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Sends a request, but not on to where its answer points: the key would go there too. Raises Unavailable."""
+    response = await handler(request)
+    if 300 <= response.status < 400:
+        response.close()
+        raise Unavailable(f"redirects (status {response.status}): give --remote-url the address that it points to")
+    return response
+
+
 def places_of(body: bytes) -> tuple[int, int] | None:
     """Used and total places of every batched module, as moshi-server lists them (as text); None where none are told."""
     try:
         modules = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     listed = modules if isinstance(modules, list) else []
     told = [module for module in listed if isinstance(module, dict) and "total_slots" in module]

@@ -13,7 +13,7 @@ from typing import Literal
 import aiohttp
 
 from engine.address import address
-from engine.backends import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Backend
+from engine.backends import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Backend, stay
 from engine.backoff import delays
 from engine.base import LIVE_BACKLOG, PCM, Engine, EngineConfig, Stats, Stream, checked_pcm
 from engine.clips import CLIP_BACKLOG, transcribe_clip
@@ -61,6 +61,7 @@ class RemoteEngine(Engine):
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT, sock_connect=CONNECT_TIMEOUT),
             connector=aiohttp.TCPConnector(limit=0),  # the servers have their own limits
+            middlewares=(stay,),
         )
         places = self._limit or CAPACITY
         self._backends = [

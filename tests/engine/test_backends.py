@@ -35,6 +35,10 @@ def test_the_places_are_those_of_all_modules_that_have_any(modules: object, plac
     assert places_of(json.dumps(modules).encode()) == places
 
 
+def test_a_list_of_lists_without_an_end_tells_nothing() -> None:
+    assert places_of(b"[" * 60_000) is None
+
+
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
 def test_nothing_that_a_server_tells_does_harm(body: bytes) -> None:
     places = places_of(body)

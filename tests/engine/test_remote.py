@@ -564,6 +564,29 @@ async def test_a_refused_upgrade_is_said(status: int, error: type[Exception], wh
             await connect(str(server.make_url("/")))
 
 
+@pytest.mark.parametrize("path", ["modules_info", "asr-streaming"])
+async def test_nobody_else_is_shown_the_key_whatever_a_server_says(path: str, connect: StartEngine) -> None:
+    shown: list[str | None] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        shown.append(request.headers.get("kyutai-api-key"))
+        return web.json_response([])
+
+    other = web.Application()
+    other.router.add_get("/{path:.*}", elsewhere)
+    async with TestServer(other) as stranger:
+
+        async def lead_astray(_: web.Request) -> web.Response:
+            raise web.HTTPFound(stranger.make_url("/"))
+
+        app = web.Application()
+        app.router.add_get(f"/api/{path}", lead_astray)
+        async with TestServer(app) as server:
+            with pytest.raises(Unavailable, match=r"redirects \(status 302\)"):
+                await connect(str(server.make_url("/")))
+    assert not shown
+
+
 async def test_too_many_requests_are_a_full_house(connect: StartEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.remote.PATIENCE", 0.0)
 
