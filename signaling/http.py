@@ -99,7 +99,8 @@ def unix_time() -> float:
 def address(request: web.Request) -> str:
     """Where the request comes from; a named proxy is believed about who is behind it."""
     remote = request.remote or ""
-    forwarded = request.headers.get("X-Forwarded-For", "")
+    # A proxy adds to what the caller said itself: to the line, or a line behind it.
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
     if forwarded and remote in request.app[CONFIG].trusted_proxies:
         return forwarded.rpartition(",")[2].strip()
     return remote

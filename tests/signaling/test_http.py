@@ -300,11 +300,8 @@ async def test_a_named_proxy_is_believed_about_the_caller_and_nobody_else_is(
     doubting = await open_house(trusted_proxies=("192.0.2.1",))
     for house in (believing, doubting):
         monkeypatch.setattr(house.switchboard, "open", refuse)
-        for forwarded in ("198.51.100.9", "203.0.113.5, 198.51.100.9"):
-            async with house.http.post(
-                f"{house.url}/whip",
-                data=CHROME,
-                headers={"Content-Type": "application/sdp", "X-Forwarded-For": forwarded},
-            ) as response:
+        for forwarded in (["198.51.100.9"], ["203.0.113.5, 198.51.100.9"], ["203.0.113.5", "198.51.100.9"]):
+            headers = [("Content-Type", "application/sdp"), *(("X-Forwarded-For", line) for line in forwarded)]
+            async with house.http.post(f"{house.url}/whip", data=CHROME, headers=headers) as response:
                 assert response.status == 503
-    assert seen == ["198.51.100.9", "198.51.100.9", "127.0.0.1", "127.0.0.1"]
+    assert seen == ["198.51.100.9"] * 3 + ["127.0.0.1"] * 3
