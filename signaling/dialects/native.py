@@ -20,6 +20,8 @@ from signaling.events import Ended, Entry
 
 MESSAGE_LIMIT = 16_384  # bytes of one message from a client
 PLACES = 3  # of a second
+LONG = 128 << 10  # characters: what is longer is audio, one long text ...
+PARTS = 100  # ... with few commas and brackets around it
 MARK_LIMIT = 2**53  # marks are integers that JavaScript can hold
 NAMES: dict[type, str] = {  # a Step has none: there are twelve a second, and a page needs nothing of them
     Word: "word",
@@ -67,11 +69,14 @@ def dumps(fields: Mapping[str, Any]) -> str:
 
 
 def loads(message: Message, limit: int = MESSAGE_LIMIT) -> Mapping[str, Any]:
-    """The object that a JSON text message holds. Raises TooLarge or BadMessage."""
+    """The object that a JSON text message holds. Raises TooLarge, also for a long one of many parts, which would take
+    everybody's time to read; or BadMessage."""
     if not isinstance(message, str):
         raise BadMessage("Messages are JSON text, not binary.")
     if len(message) > limit:
         raise TooLarge(f"A message may have {limit} characters.")
+    if len(message) > LONG and sum(map(message.count, ",[{")) > PARTS:
+        raise TooLarge(f"Only a message of audio may have more than {LONG} characters.")
     try:
         fields = json.loads(message)
     except (ValueError, RecursionError):

@@ -31,15 +31,13 @@ from signaling.dialects.native import dumps, loads
 from signaling.dialects.openai_audio import Ear
 from signaling.dialects.openai_items import Conversation, Event, Item
 from signaling.dialects.openai_session import Settings, wrong_choice
-from signaling.errors import ENDINGS, WIRE, BadAudio, SignalingError, TooLarge, sentence, wire_error
+from signaling.errors import ENDINGS, WIRE, BadAudio, SignalingError, sentence, wire_error
 from signaling.events import Ended, Entry
 from signaling.openai_errors import BadParameter
 from signaling.turns import Over
 
 MESSAGE_LIMIT = 16 << 20  # characters
 APPEND_LIMIT = 15 << 20  # characters of base64 in one append
-LONG = 128 << 10  # characters of a message of any other kind
-PARTS = 100  # commas and brackets of a longer one
 LEAST = 0.1  # seconds of audio that can be committed
 FRAME_SECONDS = FRAME_SAMPLES / SAMPLE_RATE
 REF = 8  # letters of the session's id that its items' ids begin with
@@ -143,7 +141,6 @@ class Realtime:
     def decode(self, message: Message) -> Iterator[Command]:
         said: Mapping[str, Any] = {}
         try:
-            check_plain(message)
             said = loads(message, MESSAGE_LIMIT)
             yield from self._verb(said.get("type"))(said)
         except (SignalingError, MediaError) as error:
@@ -381,12 +378,6 @@ class Realtime:
             known = wire_error(error)
             told = openai_errors.fields(known.status, known.code, sentence(error))
         return self._say({"type": "error", "error": {**told, "event_id": event if isinstance(event, str) else None}})
-
-
-def check_plain(message: Message) -> None:
-    """A long message is an append: one long text. One of many parts would take seconds to read. Raises TooLarge."""
-    if isinstance(message, str) and len(message) > LONG and sum(map(message.count, ",[{")) > PARTS:
-        raise TooLarge(f"Only an append may have more than {LONG} characters.")
 
 
 def _audio(said: Mapping[str, Any]) -> bytes:

@@ -61,3 +61,8 @@ def test_a_message_may_hold_seconds_of_audio() -> None:
 def test_a_message_has_a_limit() -> None:
     with pytest.raises(TooLarge):
         Yap().decode("x" * (MESSAGE_LIMIT + 1))
+
+
+def test_a_long_message_of_many_parts_is_refused_before_it_is_read() -> None:
+    with pytest.raises(TooLarge, match="Only a message of audio"):
+        Yap().decode(json.dumps({"type": "StartSTT", "more": [0] * 100_000}))
