@@ -7,7 +7,8 @@ import pytest
 from engine.events import Mark, Pause, Step, Word
 from media.events import Digit
 from signaling.commands import Audio, Clear, Command, Flush, MarkAt, Say
-from signaling.dialects.openai import APPEND_LIMIT, LONG, Realtime
+from signaling.dialects.native import LONG
+from signaling.dialects.openai import APPEND_LIMIT, Realtime
 from signaling.dialects.openai_session import Settings
 from signaling.events import Ended, Entry, SessionEvent
 from tests.signaling.dialects.conversation import golden, play
