@@ -132,9 +132,11 @@ class Queue:
         self.freed()
 
     def _dismiss(self, waiting: Waiting, how: str) -> None:
-        self._count(how)
-        waiting.dismissal = Full()
-        waiting.look.set()
+        """It is told once, and counted once: a caller may leave after the line was too long for it."""
+        if waiting.dismissal is None:
+            self._count(how)
+            waiting.dismissal = Full()
+            waiting.look.set()
 
     def _tell(self) -> None:
         """Each where it stands now; the first, if it has just become it, that it may try."""

@@ -179,6 +179,7 @@ class Switchboard:
             await asyncio.wait(self._tasks)
 
     async def _place(self, backlog: float) -> Stream:
+        self._check_open()  # it may have come into the line after that was dismissed
         stream = await self.engine.open(backlog=backlog)
         try:
             self._check_open()  # the end may have begun meanwhile, and it waits only for those that it has seen

@@ -216,6 +216,18 @@ async def test_one_asker_cannot_fill_the_line_ahead_of_others() -> None:
     assert [type(result) for result in results] == [type(None), type(None), Full, Full, Full]
 
 
+async def test_who_finds_no_room_and_leaves_is_counted_once() -> None:
+    desk = Desk(length=1)
+    left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    desk.ask("a")
+    await desk.standing(1)
+    late = desk.ask("b", left)
+    left.set_result(None)
+    with pytest.raises(Full):
+        await within(late)
+    assert desk.outcomes.total() == 1
+
+
 async def test_at_the_end_of_the_server_nobody_waits_any_longer() -> None:
     desk = Desk()
     tasks = [desk.ask(name) for name in ("a1", "a2", "b")]

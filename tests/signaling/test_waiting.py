@@ -7,6 +7,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from engine.errors import Full
 from tests.media.offers import CHROME
 from tests.signaling.house import Browser, Footprint, House, OpenHouse, until
 
@@ -190,6 +191,26 @@ async def test_at_the_end_of_the_server_the_line_is_told(house: House) -> None:
     assert await waiting == 503
     assert (await browser.told("error"))["code"] == "draining"
     await free(house)
+    await asyncio.wait_for(draining, 5)
+
+
+async def test_who_is_refused_while_the_server_ends_does_not_begin_to_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def hesitate(**_: Any) -> None:
+        asked.set()
+        await answer.wait()
+        raise Full
+
+    monkeypatch.setattr(house.switchboard.engine, "open", hesitate)
+    caller = post(house)
+    await asyncio.wait_for(asked.wait(), 5)
+    draining = asyncio.create_task(house.switchboard.drain())
+    await until(lambda: house.switchboard.draining)
+    answer.set()
+    assert await asyncio.wait_for(caller, 5) == 503
     await asyncio.wait_for(draining, 5)
 
 
