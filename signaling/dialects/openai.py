@@ -173,10 +173,10 @@ class Realtime:
             raise BadParameter("Missing required parameter: 'session'.", "session", "missing_required_parameter")
         before, self._settings = self._settings, self._settings.updated(said["session"])
         self._ear.tune(self._settings.format)
-        if self._settings.detection != before.detection:
-            self._detect_otherwise()
         kind = said["type"].removesuffix("update") + "updated"
         yield self._say({"type": kind, "session": self._shown()})
+        if self._settings.detection != before.detection:
+            yield from map(self._say, self._detect_otherwise())
 
     def _append(self, said: Mapping[str, Any]) -> Iterator[Command]:
         if self._by_track:
@@ -194,7 +194,7 @@ class Realtime:
         if (waiting := at - self._from) < LEAST:
             raise BadParameter(
                 "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer "
-                f"only has {waiting * 1_000:.2f}ms of audio.",
+                f"only has {max(0.0, waiting) * 1_000:.2f}ms of audio.",
                 None,
                 "input_audio_buffer_commit_empty",
             )
@@ -236,14 +236,17 @@ class Realtime:
         self._awaited.append(Awaited(self._marks, item))
         return MarkAt(self._marks)
 
-    def _detect_otherwise(self) -> None:
-        """Turns end otherwise from now on. What is being said stays one item."""
+    def _detect_otherwise(self) -> Iterator[Event]:
+        """Turns end otherwise from now on. What is being said stays one item, and is a turn if there are turns now."""
         detection = self._settings.detection
         turns = detection.turns() if detection else None
         if turns and self._turns:
             self._turns.silence, self._turns.padding = turns.silence, turns.padding
-        else:
-            self._turns = turns
+            return
+        self._turns = turns
+        if turns:
+            turns.cut(self._from)
+            yield from self._voice(self._open.start) if self._open else ()
 
     # What is told to it
 

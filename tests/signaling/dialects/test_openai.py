@@ -70,6 +70,44 @@ def test_a_turn_that_is_committed_in_its_middle_is_one_item_and_the_rest_another
     assert told[2]["item_id"] != started["item_id"]
 
 
+def detect(kind: str | None) -> dict[str, Any]:
+    return {"audio": {"input": {"turn_detection": kind and {"type": kind}}}}
+
+
+def test_what_is_being_said_when_turns_are_switched_on_is_a_turn() -> None:
+    dialect = language(without_turns())
+    ask(dialect, "input_audio_buffer.append", audio=SILENCE * 10)
+    tell(dialect, Word("alpha", 0.5))
+    _, said = ask(dialect, "session.update", session=detect("semantic_vad"))
+    assert types(said) == ["updated", "speech_started"]
+    *_, completed = told = tell(dialect, Pause(0.9))
+    assert types(told) == ["speech_stopped", "committed", "added", "done", "completed"]
+    assert (completed["item_id"], completed["transcript"]) == (said[1]["item_id"], "alpha")
+
+
+def test_a_turn_does_not_reach_into_what_was_committed_before_turns_were_switched_on() -> None:
+    dialect = language(without_turns())
+    ask(dialect, "input_audio_buffer.append", audio=SILENCE * 10)
+    ask(dialect, "input_audio_buffer.commit")
+    tell(dialect, Mark(1))
+    _, said = ask(dialect, "session.update", session=detect("server_vad"))
+    assert types(said) == ["updated"]
+    started, _ = tell(dialect, Word("alpha", 1.1))
+    assert started["audio_start_ms"] == 1_000
+
+
+def test_what_was_said_without_turns_stays_when_they_are_switched_off_and_on() -> None:
+    dialect = language()
+    ask(dialect, "input_audio_buffer.append", audio=SILENCE * 10)
+    started, _ = tell(dialect, Word("alpha", 0.5))
+    ask(dialect, "session.update", session=detect(None))
+    assert types(tell(dialect, Pause(0.9), Word("bravo", 0.95))) == ["delta"]
+    _, [_, again] = ask(dialect, "session.update", session=detect("server_vad"))
+    assert again["item_id"] == started["item_id"]
+    *_, completed = tell(dialect, Ended("finished"))
+    assert completed["transcript"] == "alpha bravo"
+
+
 def test_marks_that_nobody_asked_for_are_passed_over() -> None:
     assert tell(language(), Mark(7)) == []
 
