@@ -134,8 +134,9 @@ class Listener:
         stop = fresh + count * HOP
         if count == 0 or np.abs(self._audio[fresh:stop]).max() < INAUDIBLE:
             return [False] * count
-        lead = min(LEAD, fresh // HOP)
-        return self._ears.voice(self._audio[fresh - lead * HOP : stop])[lead:]
+        lead = max(0, fresh - LEAD * HOP)
+        quiet = np.zeros(LEAD * HOP - (fresh - lead), np.float32)  # before a stream's first audio there was none
+        return self._ears.voice(np.concatenate((quiet, self._audio[lead:stop])))[LEAD:]
 
     def _step(self, position: int, fed: int) -> list[Step]:
         """The Steps of the audio before `position`, by what is known of its voice; audio was fed up to `fed`."""

@@ -123,6 +123,8 @@ class Place:
         """When the next update should be; `load`: seconds that one update of every stream of the worker takes."""
         if self._verbs:
             return -math.inf
+        if not self._live:  # in whole pieces, so that the words of a file do not hang on what else the machine does
+            return min(self._since if self._waiting >= FILE_PIECE else math.inf, self._quiet_at)
         interval = min(LONGEST_INTERVAL, max(INTERVAL, load / LOAD, self.cost / SHARE))
         ripe = self._since if self._waiting >= interval * SAMPLE_RATE else self._since + interval
         return min(ripe, self._quiet_at)

@@ -5,7 +5,7 @@ import pytest
 
 from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE
 from engine.events import Event, Mark, Partial, Pause, Step, Word, WordEnd
-from engine.listening import Listener, spread
+from engine.listening import HOP, LEAD, Listener, spread
 from engine.steps import Steps
 from tests.engine.fake_ears import FakeEars, hush, said
 
@@ -170,3 +170,22 @@ def test_clear_tells_every_mark(listener: Listener) -> None:
 def test_letters_share_the_time_evenly() -> None:
     assert spread(["ab", "cd"], 0.0, 5.0) == [(0.0, 2.0), (3.0, 5.0)]
     assert spread([], 0.0, 5.0) == []
+
+
+def test_the_detector_hears_silence_before_a_streams_first_audio() -> None:
+    """Else it would begin with what it remembers of another stream."""
+
+    class Curious(FakeEars):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first: PCM | None = None
+
+        def voice(self, pcm: PCM) -> list[bool]:
+            self.first = pcm if self.first is None else self.first
+            return super().voice(pcm)
+
+    ears = Curious()
+    Listener(ears).hear(said(1, 2))
+    assert ears.first is not None
+    assert not ears.first[: LEAD * HOP].any()
+    assert ears.first[LEAD * HOP :].all()

@@ -14,7 +14,7 @@ import pytest
 from engine.base import PCM
 from engine.events import Event, Mark, Partial, Pause, Step, Word
 from engine.verbs import Audio, Clear, Finish, Flush, MarkAt
-from engine.worker import INTERVAL, LONGEST_INTERVAL, NICENESS, QUIET, Close, Open, Place, Worker
+from engine.worker import FILE_PIECE, INTERVAL, LONGEST_INTERVAL, NICENESS, QUIET, Close, Open, Place, Worker
 from tests.engine.fake_ears import WORDS, FakeEars, hush, said
 
 
@@ -261,3 +261,19 @@ def test_the_thread_of_files_steps_back_and_no_other_does(for_files: bool, more:
     worker.stop()
     assert set(ears.noted) == {min(19, before + more)}
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+
+
+def test_a_file_is_heard_in_the_same_pieces_however_it_comes(ears: FakeEars) -> None:
+    place = Place(ears, live=False)
+    place.feed(said(1, 2), 10.0)
+    assert place.due(0.0) == math.inf
+    place.feed(said(3, 4, 5), 11.0)
+    assert place.due(0.0) == 10.0
+    place.update(11.0)
+    assert place.consumed == FILE_PIECE
+    place.feed(said(6), 12.0)
+    assert place.due(0.0) <= 12.0
+    place.update(12.0)
+    assert place.consumed == 2 * FILE_PIECE
+    place.ask(Finish())
+    assert place.due(0.0) == -math.inf
