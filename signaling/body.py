@@ -24,6 +24,7 @@ MOST_FIELDS = 100  # of a form, beside the file
 FIELDS_LIMIT = 1 << 20  # bytes of all of them together
 FORM_EXTRA = FIELDS_LIMIT + (1 << 16)  # bytes by which a form may be larger than its file
 NO_ROOM_RETRY_AFTER = 30  # seconds
+LONGEST = 3_600.0  # seconds in which a body is here, however evenly it comes: it takes up room meanwhile
 
 log = logging.getLogger("offhook.body")
 
@@ -77,6 +78,7 @@ class Intake:
         self._check = check
         self._came = 0  # bytes of the body
         self._patience = http.BODY_PATIENCE  # seconds that the client has left
+        self._until = asyncio.get_running_loop().time() + LONGEST
         self._found = False
         self._fields_size = 0
 
@@ -139,10 +141,11 @@ class Intake:
         loop, content = asyncio.get_running_loop(), self._request.content
         began = loop.time()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout_at(min(began + self._patience, self._until)):
                 read = await reading
         except TimeoutError:
-            raise TooSlow(f"The body must come at {http.BODY_RATE} bytes a second or faster.") from None
+            pace = f"{http.BODY_RATE} bytes a second or faster, all of it within {LONGEST:.0f} seconds"
+            raise TooSlow(f"The body must come at {pace}.") from None
         except HttpProcessingError:
             raise BadMessage("The body cannot be read: its chunks, or the parts of its form, are broken.") from None
         came, self._came = content.total_bytes - self._came, content.total_bytes

@@ -31,7 +31,8 @@ class RateLimit:
 
 
 class Shares:
-    """How many sessions each of those has who share the server: addresses, keys, tokens. Who has none is forgotten."""
+    """How many sessions, or files, each of those has who share the server: addresses, keys, tokens. Who has none is
+    forgotten."""
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
@@ -39,6 +40,11 @@ class Shares:
     def of(self, holder: str) -> int:
         """How many it has now."""
         return self._held[holder]
+
+    @property
+    def total(self) -> int:
+        """How many all have."""
+        return self._held.total()
 
     def take(self, holders: Iterable[str]) -> None:
         """Each of them has one more."""

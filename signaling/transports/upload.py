@@ -13,8 +13,7 @@ files never take more than half of its places. A client that goes away ends all 
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import BinaryIO
 
 from aiohttp import web
@@ -23,22 +22,23 @@ from engine.base import SAMPLE_RATE
 from engine.errors import EngineError, Full, Unavailable
 from engine.events import Pause, Word, WordEnd
 from media.container import About, Decoded, Limits, decoded
-from media.errors import BadMedia, NoProcess
+from media.errors import BadMedia
 from signaling.auth import Caller
 from signaling.body import Body, received
-from signaling.commands import Audio, Command, Finish
 from signaling.config import Config
-from signaling.dialects.base import Message
-from signaling.errors import BadFile, Draining, TooMany
+from signaling.errors import BUSY_RETRY_AFTER, BadFile, Draining, TooMany
 from signaling.events import Ended, Entry
-from signaling.limits import RateLimit
+from signaling.limits import RateLimit, Shares
+from signaling.queue import Queue
 from signaling.session import Session
 from signaling.switchboard import Switchboard, Terms
-from signaling.transports.base import Item, Transport
+from signaling.transports.recording import FileTransport, Unspoken
 
 BACKLOG = 60.0  # seconds of audio that may wait for the engine: more than BULK_BACKLOG, which makes it a file's
 MEGABYTE = 1 << 20
-MOST_RECEIVED = 32  # files that are being received at once
+HOUR = 3_600.0  # seconds of audio, which media.container's limits are made for
+MOST_HERE = 32  # files that are being received, wait, or are being transcribed
+MOST_OF_ONE = 16  # of these, from one key, or from one address without a key
 WAIT = 10.0  # seconds that a file waits until another one is done
 
 
@@ -48,13 +48,13 @@ class Uploads:
     def __init__(self, switchboard: Switchboard, config: Config) -> None:
         self._switchboard = switchboard
         self._size = config.max_file_size * MEGABYTE
-        self._limits = Limits(seconds=config.max_duration)
+        self._limits = _limits(config.max_duration)
         self._longest = config.max_session + config.max_duration  # even a file that live callers keep back ends
         self._most = config.files
         self._rate = RateLimit(config.files_per_minute)
-        self._receiving = 0
+        self._here = Shares()
         self._running = 0
-        self._left = asyncio.Condition()
+        self._line = Queue(WAIT, MOST_HERE, lambda outcome: None)
         self._clock = asyncio.get_running_loop().time
 
     @contextlib.asynccontextmanager
@@ -65,23 +65,26 @@ class Uploads:
         signaling.body.received does.
         """
         self._admit(who)
-        self._receiving += 1
+        asker = [_asker(who)]
+        self._here.take(asker)
         try:
             async with received(request, self._size, self._check_open) as body:
                 yield body
         finally:
-            self._receiving -= 1
+            self._here.give_back(asker)
 
     @contextlib.asynccontextmanager
     async def transcribe(self, file: BinaryIO, who: Caller, door: str) -> "AsyncIterator[Upload]":
         """A session that hears the file, while the context lasts. `door`: its name, for lists and figures.
 
-        Raises BadFile for what is no audio, NoProcess or Full when too much is being done, and what Switchboard.open
-        does; all of them before anything is heard.
+        Raises BadFile for what is no audio, NoProcess or Full when too much is being done, ConnectionError when the
+        client has gone, and what Switchboard.open does; all of them before anything is heard.
         """
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self._turn(who))
-            audio = await stack.enter_async_context(_opened(file, self._limits))
+            await self._line.place(self._begin, _asker(who), left=who.left)
+            stack.callback(self._end)
+            async with _present(who):
+                audio = await stack.enter_async_context(_opened(file, self._limits))
             terms = Terms(door=door, longest=self._longest, backlog=BACKLOG)
             session = await self._switchboard.open(who, terms)
             transport = FileTransport(audio)
@@ -95,9 +98,12 @@ class Uploads:
 
     def _admit(self, who: Caller) -> None:
         self._check_open()
-        if wait := self._rate.take(who.key or who.address, self._clock()):
+        if wait := self._rate.take(_asker(who), self._clock()):
             raise TooMany("Too many files from this key or address.", retry_after=max(1, round(wait)))
-        if self._receiving >= MOST_RECEIVED or not (self._switchboard.free or self._switchboard.patience):
+        if self._here.of(_asker(who)) >= MOST_OF_ONE:
+            text = f"This key or address has sent {MOST_OF_ONE} files that are not done yet: wait for one of them."
+            raise TooMany(text, retry_after=BUSY_RETRY_AFTER)
+        if self._here.total >= MOST_HERE or not (self._switchboard.free or self._switchboard.patience):
             raise Full
 
     def _check_open(self) -> None:
@@ -109,22 +115,16 @@ class Uploads:
         """Files that may be transcribed at once, as the engine is now."""
         return min(self._most, max(1, self._switchboard.engine.stats().capacity // 2))
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, who: Caller) -> AsyncIterator[None]:
-        """While one of so many files. Raises NoProcess when no other one is done in time."""
-        try:
-            async with asyncio.timeout(WAIT) as waiting, self._left:
-                with _calling(who, partial(_give_up, waiting)):
-                    await self._left.wait_for(lambda: self._running < self._places)
-                self._running += 1
-        except TimeoutError:
-            raise NoProcess("as many files are being transcribed as may be") from None
-        try:
-            yield
-        finally:
-            self._running -= 1
-            async with self._left:
-                self._left.notify()
+    async def _begin(self) -> None:
+        """One more is being transcribed. Raises Full or Draining."""
+        self._check_open()
+        if self._running >= self._places:
+            raise Full
+        self._running += 1
+
+    def _end(self) -> None:
+        self._running -= 1
+        self._line.freed()
 
 
 class Upload:
@@ -176,68 +176,6 @@ class Upload:
                         yield entry
 
 
-class FileTransport(Transport):
-    """A file as a session sees it: a caller who speaks as fast as one listens, and reads nothing."""
-
-    def __init__(self, audio: Decoded) -> None:
-        self.samples = 0
-        self.fault: BadFile | None = None  # why the rest could not be decoded
-        self._audio = audio
-
-    @property
-    def about(self) -> About:
-        """What the file says of itself."""
-        return self._audio.about
-
-    @property
-    def heard(self) -> float:
-        return math.inf  # it is never idle: what it waits for is the engine
-
-    @property
-    def figures(self) -> Mapping[str, float]:
-        return {"decoded_seconds": self.samples / SAMPLE_RATE, "damaged": self._audio.damaged}
-
-    async def items(self) -> AsyncGenerator[Item, None]:
-        try:
-            async for pcm in self._audio:
-                yield Audio(pcm, self.samples / SAMPLE_RATE)
-                self.samples += len(pcm)
-        except BadMedia as error:
-            self.fault = BadFile(error.code, str(error))
-        yield Finish()
-
-    async def send(self, message: Message) -> None:
-        """The doors read the session's log."""
-
-    async def finish(self) -> None:
-        """Its end is its own."""
-
-    async def announce(self, seconds: float) -> None:
-        """Nobody would hear it."""
-
-    async def close(self, reason: str = "") -> None:
-        """The process that decodes belongs to whoever began it."""
-
-
-class Unspoken:
-    """The language of a caller who is told nothing."""
-
-    steps = False
-    strict = False
-
-    def ready(self, session: str) -> Sequence[Message]:
-        return []
-
-    def decode(self, message: Message) -> Iterable[Command]:
-        return []
-
-    def encode(self, entry: Entry) -> Sequence[Message]:
-        return []
-
-    def error(self, code: str, text: str) -> Sequence[Message]:
-        return []
-
-
 @contextlib.asynccontextmanager
 async def _opened(file: BinaryIO, limits: Limits) -> AsyncIterator[Decoded]:
     """See media.container.decoded. Raises BadFile."""
@@ -249,25 +187,47 @@ async def _opened(file: BinaryIO, limits: Limits) -> AsyncIterator[Decoded]:
         yield audio
 
 
+@contextlib.asynccontextmanager
+async def _present(who: Caller) -> AsyncIterator[None]:
+    """Raises ConnectionResetError in what is done meanwhile, once the client has gone."""
+    try:
+        async with asyncio.timeout(None) as patience:
+            with _calling(who, lambda: patience.reschedule(-math.inf)):
+                yield
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        raise ConnectionResetError("the client has gone") from None
+
+
 @contextlib.contextmanager
 def _calling(who: Caller, call: Callable[[], None]) -> Iterator[None]:
     """`call`, should the client go away meanwhile."""
+    meanwhile = True
 
     def gone(_: "asyncio.Future[None]") -> None:
-        call()
+        if meanwhile:  # it may have been on its way here when it was not asked for any more
+            call()
 
     if who.left:
         who.left.add_done_callback(gone)
     try:
         yield
     finally:
+        meanwhile = False
         if who.left:
             who.left.remove_done_callback(gone)
 
 
-def _give_up(waiting: asyncio.Timeout) -> None:
-    if not waiting.expired():
-        waiting.reschedule(-math.inf)
+def _asker(who: Caller) -> str:
+    """Who is counted together."""
+    return who.key or who.address
+
+
+def _limits(seconds: float) -> Limits:
+    """What decoding a file may take that may have so many seconds."""
+    of_an_hour, hours = Limits(), max(1.0, seconds / HOUR)
+    return Limits(seconds=seconds, cpu=math.ceil(of_an_hour.cpu * hours), wait=of_an_hour.wait * hours)
 
 
 def _check_end(reason: str, fault: BadFile | None) -> None:

@@ -187,6 +187,17 @@ async def test_what_comes_steadily_is_waited_for(house: House, begin: Begin, mon
     assert (await wire.answer())[0] == 200
 
 
+async def test_what_comes_steadily_is_not_waited_for_for_ever(
+    house: House, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "LONGEST", 0.3)
+    wire = await begin(house, f"Content-Length: {len(FILE)}")
+    for start in range(0, 600, 100):
+        wire.writer.write(FILE[start : start + 100])
+        await asyncio.sleep(0.1)
+    assert await wire.refusal() == (408, "request_timeout")
+
+
 # Those who ask first
 
 
@@ -328,7 +339,7 @@ async def test_no_descriptor_for_the_file_is_told(house: House, monkeypatch: pyt
 async def test_only_so_many_files_are_received_at_once(
     house: House, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload, "MOST_RECEIVED", 1)
+    monkeypatch.setattr(upload, "MOST_HERE", 1)
     first = await begin(house, f"Content-Length: {len(FILE)}", "Expect: 100-continue")
     assert await first.answer() == (100, None)
     status, headers, problem = await post(house, FILE)

@@ -47,6 +47,7 @@ def test_shares_are_counted_and_who_has_none_is_forgotten() -> None:
     for _ in range(2):
         shares.take(["address 1", "key shop"])
     shares.take(["address 2", "key shop"])
+    assert shares.total == 6
     assert [shares.of(holder) for holder in ("address 1", "address 2", "key shop", "key bank")] == [2, 1, 3, 0]
     shares.give_back(["address 2", "key shop"])
     shares.give_back(["address 1", "key shop"])

@@ -2,7 +2,8 @@
 moshi-server's POST."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ import pytest
 from engine.base import BULK_BACKLOG
 from engine.errors import Unavailable
 from engine.events import Pause, Word, WordEnd
-from media.container import About, Decoded
+from media.container import About, Decoded, Limits
 from media.errors import BadMedia
 from signaling.errors import BadFile
 from signaling.transports import asr_file
 from signaling.transports import upload as uploads
-from signaling.transports.upload import FileTransport
+from signaling.transports.recording import FileTransport
 from tests.media.files import encoded, long_ogg, of_unknown_length, silent_film, wav
 from tests.signaling.house import SOON, House, OpenHouse, until
 from tests.signaling.uploads import PATH, Ears, Left, post, speech, spoken, spoken_in_ogg, words
@@ -189,21 +190,67 @@ def refusal(answer: tuple[int, Any, Any]) -> tuple[int, str, str, str]:
     return status, problem["code"], problem["title"], headers.get("Retry-After", "")
 
 
-async def test_files_take_no_more_than_half_of_the_places(
-    attended: House, ears: Ears, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uploads, "WAIT", 0.2)
-    posting = [asyncio.create_task(post(attended, spoken("alpha"))) for _ in range(2)]
+async def test_files_take_no_more_than_half_of_the_places(attended: House, ears: Ears) -> None:
+    posting = [asyncio.create_task(post(attended, spoken("alpha"))) for _ in range(3)]
     streams = [await ears.stream(number) for number in range(2)]
-    assert refusal(await post(attended, spoken("alpha"))) == BUSY
-    monkeypatch.setattr(uploads, "WAIT", SOON)
-    posting.append(asyncio.create_task(post(attended, spoken("alpha"))))
     await asyncio.wait(posting, timeout=0.1)
     assert len(ears.streams) == 2
     streams[0].going.set()
     (await ears.stream(2)).going.set()  # it has waited for its turn
     streams[1].going.set()
     assert [status for status, _, _ in await asyncio.gather(*posting)] == [200, 200, 200]
+
+
+async def test_a_file_waits_so_long_and_no_longer(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "WAIT", 0.2)
+    ears = Ears(2)
+    house = await open_house(engine=ears)
+    posting = asyncio.create_task(post(house, spoken("alpha")))
+    stream = await ears.stream()
+    assert refusal(await post(house, spoken("alpha"))) == BUSY
+    stream.going.set()
+    assert (await posting)[0] == 200
+
+
+async def test_one_key_does_not_take_all_the_room_that_there_is_for_files(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MOST_OF_ONE", 2)
+    ears = Ears(2)
+    house = await open_house(engine=ears, keys=("shop:a-good-key", "other:another-key"))
+    key, other = {"Authorization": "Bearer a-good-key"}, {"Authorization": "Bearer another-key"}
+    posting = [asyncio.create_task(post(house, spoken("alpha"), headers=key)) for _ in range(3)]
+    done, posting_still = await asyncio.wait(posting, timeout=SOON, return_when=asyncio.FIRST_COMPLETED)
+    [(status, headers, problem)] = [task.result() for task in done]
+    assert (status, problem["code"], headers["Retry-After"]) == (429, "too_many_requests", "5")
+    posting_still.add(asyncio.create_task(post(house, spoken("alpha"), headers=other)))
+    for number in range(3):
+        (await ears.stream(number)).going.set()
+    assert [status for status, _, _ in await asyncio.gather(*posting_still)] == [200, 200, 200]
+
+
+async def test_who_goes_away_while_the_file_is_opened_keeps_no_turn(
+    attended: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, ended = asyncio.Event(), asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def slow(*_: Any) -> AsyncIterator[Decoded]:
+        opening.set()
+        try:
+            await asyncio.Event().wait()
+            yield Piece()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(uploads, "decoded", slow)
+    _, writer = await asyncio.open_connection("127.0.0.1", attended.port)
+    data = spoken("alpha")
+    writer.write(f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+    async with asyncio.timeout(SOON):
+        await opening.wait()
+        writer.close()
+        await ended.wait()
 
 
 async def test_who_waits_for_a_turn_may_go_away(attended: House, ears: Ears) -> None:
@@ -298,3 +345,8 @@ async def test_how_far_it_is_can_be_told(attended: House, ears: Ears, monkeypatc
     stream.going.set()
     assert (await posting)[0] == 200
     assert seen == [(0.0, 0.25, 1.5), (0.0, 1.0, 1.5), (0.0, 1.0, 1.5), (1.5, 1.5, 1.5)]
+
+
+def test_who_allows_longer_files_allows_more_time_to_decode_them() -> None:
+    assert uploads._limits(60.0) == Limits(seconds=60.0)
+    assert uploads._limits(36_000.0) == Limits(seconds=36_000.0, cpu=600, wait=1_200.0)
