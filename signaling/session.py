@@ -20,9 +20,10 @@ from typing import Any, Literal
 from engine.base import SAMPLE_RATE, Stream
 from engine.errors import EngineError, Unavailable
 from engine.events import Event as EngineEvent
-from engine.events import Partial, Pause, Step, Word, WordEnd
+from engine.events import Mark, Partial, Pause, Step, Word, WordEnd
 from media.errors import MediaError, NeverConnected, SlowReader
 from media.events import Digit, Missed, Quality
+from signaling.asked import Asked
 from signaling.callertime import CallerTime
 from signaling.commands import Audio, Clear, Command, Finish, Flush, MarkAt, Say
 from signaling.dialects.base import Dialect, Message
@@ -115,6 +116,7 @@ class Session:
         self._transport: Transport | None = None
         self._grace = limits.grace
         self._base: float | None = None  # the caller's time at which the present transport's audio began
+        self._asked = Asked()
         self._steps = False  # whether the present transport's language tells of the engine's steps
         self._finish_reason = "finished"
         self._announced = False
@@ -219,6 +221,9 @@ class Session:
                 self.log.append(WordEnd(self._time.at(stop)))
             case Pause(at):
                 self.log.append(Pause(self._time.at(at)))
+            case Mark():
+                self._asked.told(event)
+                self.log.append(event)
             case Step() if not self._steps:
                 pass  # twelve a second: they would wake every reader for nothing
             case _:
@@ -309,6 +314,7 @@ class Session:
         now, seconds = self._clock(), len(audio.pcm) / SAMPLE_RATE
         base = self._based(now - seconds - audio.start)
         self._time.feed(base + audio.start, seconds, now, audio.spoken)
+        self._asked.heard(len(audio.pcm))
         await self._stream.feed(audio.pcm)
         if wait := self._pace.hear(seconds, self._clock()):
             await asyncio.sleep(wait)
@@ -346,16 +352,22 @@ class Session:
         match command:
             case Audio():
                 await self._hear(command)
+            case MarkAt() | Flush() | Clear():
+                if self._asked.counts(command):
+                    self._ask(command)
+            case Finish():
+                await transport.finish()
+            case Say(message):
+                await transport.send(message)
+
+    def _ask(self, verb: MarkAt | Flush | Clear) -> None:
+        match verb:
             case MarkAt(id):
                 self._stream.mark(id)
             case Flush():
                 self._stream.flush()
             case Clear():
                 self._stream.clear()
-            case Finish():
-                await transport.finish()
-            case Say(message):
-                await transport.send(message)
 
     async def _tell(self, transport: Transport, dialect: Dialect, after: int) -> None:
         for message in dialect.ready(self.id):

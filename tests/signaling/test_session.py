@@ -10,6 +10,7 @@ from engine.events import Mark, Partial, Pause, Step, Word, WordEnd
 from media.errors import SlowReader
 from media.events import Quality
 from signaling import session as session_module
+from signaling.asked import MOST_MARKS
 from signaling.commands import Command, Say
 from signaling.dialects.base import Message
 from signaling.dialects.native import Native
@@ -75,6 +76,15 @@ async def test_a_caller_is_greeted_before_its_first_message_is_answered(make_cal
     call.session.join(line, NATIVE)
     await line.wait_for('"error"')
     assert types(line) == ["ready", "error"]
+
+
+async def test_marks_that_wait_for_an_engine_are_bounded(make_call: Any) -> None:
+    call, line = make_call(), Line()
+    call.session.join(line, NATIVE)
+    for id in range(MOST_MARKS + 1):
+        line.say(json.dumps({"type": "mark", "id": id}))
+    await line.wait_for("marks wait already")
+    assert call.stream.given == list(range(MOST_MARKS))
 
 
 async def test_verbs_reach_the_engine_in_their_order(make_call: Any) -> None:
