@@ -1,15 +1,12 @@
 """The one place where the parts are joined."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
-from dataclasses import asdict
-from typing import Any
 
 from aiohttp import web
 
 from engine.base import Engine
-from signaling import client_secrets, http, models, realtime, sessions, tokens
+from signaling import client_secrets, http, models, realtime, sessions, status, tokens
 from signaling.auth import Auth, Names, Origins
 from signaling.body import uninvited
 from signaling.config import Config
@@ -19,9 +16,10 @@ from signaling.dialects.root import Root
 from signaling.dialects.token import Token
 from signaling.http import AUTH, CONFIG, METRICS, NAMES, ORIGINS, SWITCHBOARD
 from signaling.lag import LoopLag
-from signaling.metrics import CONTENT_TYPE, Metrics
-from signaling.modules import BuildInfo, modules_info
-from signaling.page import PageFile, page_files
+from signaling.metrics import Metrics
+from signaling.modules import BuildInfo
+from signaling.page import page_files
+from signaling.status import BUILD, ENGINE, FRONT, ROOT
 from signaling.switchboard import Switchboard
 from signaling.transports.asr_file import AsrFileDoor
 from signaling.transports.calls import CallsDoor
@@ -29,26 +27,16 @@ from signaling.transports.files import FileDoor
 from signaling.transports.listener import ListenerDoor
 from signaling.transports.peer import Peers
 from signaling.transports.replay import Replay
-from signaling.transports.transcriptions import PATH as TRANSCRIPTIONS
 from signaling.transports.transcriptions import TranscriptionsDoor
 from signaling.transports.upload import Uploads
 from signaling.transports.webrtc import SignalDoor
 from signaling.transports.websocket import Door, SocketDoor
 from signaling.transports.whip import WhipDoor
 
-log = logging.getLogger("offhook.app")
-
-ENGINE = web.AppKey("engine", Engine)
-FRONT = web.AppKey("front", PageFile)
-ROOT = web.AppKey("root", SocketDoor)
-BUILD = web.AppKey("build", BuildInfo)
-
 MOSHI_IDLE = 120.0  # seconds without a message: moshi-server's
-# Seconds of audio that may wait. Kyutai's example sends 35 s of silence behind its Marker, and leaves once that is back:
-# had it some left to send then, more Steps would come than it takes, and it would not see our answer to its close.
+# Seconds of audio that may wait. Kyutai's example sends 35 s of silence behind its Marker, and leaves once that is
+# back: had it some left to send then, more Steps would come than it takes, and our answer to its close be missed.
 MOSHI_BACKLOG = 40.0
-
-LOAD = ("step_p50", "step_p99", "fill", "backlog")  # what health tells of it; the counts are for Prometheus
 
 
 def create_app(config: Config, engine: Engine) -> web.Application:
@@ -68,12 +56,7 @@ def create_app(config: Config, engine: Engine) -> web.Application:
     files = page_files()
     app[FRONT] = files["index.html"]
     app[BUILD] = BuildInfo.read()
-    app.router.add_get("/", home)
-    app.router.add_get("/health", health)
-    app.router.add_get("/ready", ready)
-    app.router.add_get("/metrics", metrics)
-    app.router.add_get("/api/build_info", build_info)
-    app.router.add_get("/api/modules_info", modules)
+    app.router.add_routes(status.routes())
     app.router.add_post(tokens.PATH, tokens.post)
     app.router.add_get("/v1/sessions", sessions.get)
     app.router.add_get("/v1/signal", SignalDoor(switchboard, peers, config.connect_timeout).handle)
@@ -137,73 +120,3 @@ async def watch_lag(app: web.Application) -> AsyncIterator[None]:
     lag.start()
     yield
     lag.stop()
-
-
-async def home(request: web.Request) -> web.StreamResponse:
-    """The page for browsers, a description for programs, and a socket for those who ask for one."""
-    if request.headers.get("Upgrade", "").lower() == "websocket":
-        return await request.app[ROOT].handle(request)
-    if "text/html" in request.headers.get("Accept", ""):
-        return await request.app[FRONT].handle(request)
-    return web.json_response(
-        {
-            "service": "Offhook",
-            "engine": request.app[CONFIG].engine,
-            "endpoints": {
-                "signal": "/v1/signal",
-                "whip": "/whip",
-                "websocket": "/v1/stream",
-                "moshi": "/api/asr-streaming",
-                "realtime": "/v1/realtime",
-                "transcriptions": TRANSCRIPTIONS,
-                "tokens": "/v1/tokens",
-                "health": "/health",
-            },
-        }
-    )
-
-
-async def health(request: web.Request) -> web.Response:
-    """How the server is: 200 while it can take calls or is full, 503 while it cannot."""
-    stats, switchboard = request.app[ENGINE].stats(), request.app[SWITCHBOARD]
-    status = "draining" if switchboard.draining else "ok" if stats.state == "ready" else stats.state
-    body: dict[str, Any] = {
-        "status": status,
-        "engine": {
-            "name": request.app[CONFIG].engine,
-            "state": stats.state,
-            "restarts": stats.restarts,
-            "admitting": stats.admitting,
-            "load": {name: round(getattr(stats.load, name), 4) for name in LOAD},
-            "upkeep": asdict(stats.upkeep),
-        },
-        "capacity": stats.capacity,
-        "live": switchboard.live,
-        "free": switchboard.free,
-        "waiting": switchboard.waiting,
-    }
-    return web.json_response(body, status=200 if status == "ok" else 503)
-
-
-async def ready(request: web.Request) -> web.Response:
-    """For load balancers: 200 while a new call would be taken, else 503."""
-    free = request.app[SWITCHBOARD].free
-    return web.json_response({"ready": free > 0}, status=200 if free else 503)
-
-
-async def metrics(request: web.Request) -> web.Response:
-    """For Prometheus: figures without words, ids or addresses, and so for everyone, as `/health` is; with an operator's
-    key also those of each key."""
-    text = request.app[METRICS].text(by_key=http.is_operator(request))
-    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
-
-
-async def build_info(request: web.Request) -> web.Response:
-    """What runs, in moshi-server's fields. Its clients ask it whether the server is alive."""
-    return web.json_response(request.app[BUILD].fields())
-
-
-async def modules(request: web.Request) -> web.Response:
-    """The places, as moshi-server tells of them; open to everyone, as `/health` is."""
-    capacity, free = request.app[ENGINE].stats().capacity, request.app[SWITCHBOARD].free
-    return web.json_response(modules_info(request.app[CONFIG], capacity, free))
