@@ -12,7 +12,7 @@ from aiohttp import web
 from signaling import http, realtime
 from signaling.auth import SECRET_PREFIX, Grant
 from signaling.dialects.native import loads
-from signaling.dialects.openai_session import Fields, Settings
+from signaling.dialects.openai_session import Fields
 from signaling.errors import Unauthorized
 from signaling.http import AUTH
 from signaling.openai_errors import BadParameter
@@ -20,7 +20,7 @@ from signaling.openai_errors import BadParameter
 PATH = f"{realtime.ENDPOINT}/client_secrets"
 LIFETIME = 600  # seconds, where nothing is said
 SHORTEST, LONGEST = 10, 7_200
-SETTINGS_LIMIT = 4_096  # characters: the secret must fit into a header
+LONGEST_SECRET = 7_000  # characters: it must fit into a header, which may have 8,190 bytes, beside other words
 
 
 async def post(request: web.Request) -> web.Response:
@@ -36,10 +36,10 @@ async def post(request: web.Request) -> web.Response:
         key=who.key,
         endpoint=realtime.ENDPOINT,
         expires=int(http.unix_time()) + _lifetime(asked.get("expires_after")),
-        settings=_said(settings),
+        settings=json.dumps(settings.fields(), separators=(",", ":")),
     )
     session = {"id": f"sess_{secrets.token_urlsafe(16)}", **settings.fields()}
-    value = request.app[AUTH].issue(grant, SECRET_PREFIX)
+    value = _checked(request.app[AUTH].issue(grant, SECRET_PREFIX))
     told = {"value": value, "expires_at": grant.expires, "session": session}
     return web.json_response(told, headers={"Cache-Control": "no-store"})
 
@@ -50,13 +50,12 @@ def _lifetime(asked: object) -> int:
     return fields.whole("seconds", LIFETIME, SHORTEST, LONGEST)
 
 
-def _said(settings: Settings) -> str:
-    text = json.dumps(settings.fields(), separators=(",", ":"))
-    if len(text) > SETTINGS_LIMIT:
+def _checked(secret: str) -> str:
+    if len(secret) > LONGEST_SECRET:
         raise BadParameter(
-            f"Invalid 'session': too long. A client secret holds {SETTINGS_LIMIT} characters of settings, and these "
-            f"have {len(text)}; send them with session.update instead.",
+            "Invalid 'session': too long. A client secret holds its settings, and would have more than "
+            f"{LONGEST_SECRET} characters with these; send them with session.update instead.",
             "session",
             "string_above_max_length",
         )
-    return text
+    return secret

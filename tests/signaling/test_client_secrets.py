@@ -97,6 +97,21 @@ async def test_what_cannot_be_is_refused_with_its_name(
     assert (body["error"]["param"], body["error"]["code"]) == (param, code)
 
 
+@pytest.mark.parametrize("letter", ["a", '"', "é", "\\"])
+async def test_a_secret_that_is_made_can_be_shown(locked: House, letter: str) -> None:
+    """Settings are written twice as JSON in it, and a header has an end."""
+    made_of = 0
+    for letters in (400, 800, 1_200, 1_600, 2_000):
+        prompt = {"audio": {"input": {"transcription": {"prompt": letter * letters}}}}
+        status, body = await made(locked, session=prompt)
+        if status == 200:
+            made_of = letters
+            headers = {"Authorization": f"Bearer {body['value']}"}
+            async with locked.http.get(f"{locked.url}/v1/realtime", headers=headers) as response:
+                assert response.status == 426  # a WebSocket is needed: the secret was read
+    assert made_of >= 400
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer another-key"}])
 async def test_a_key_is_needed(locked: House, headers: dict[str, str]) -> None:
     status, body = await made(locked, headers)
