@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from aiohttp import web
 
@@ -19,6 +19,7 @@ from signaling.body import NO_ROOM_RETRY_AFTER, Body
 from signaling.config import Config
 from signaling.errors import BadMessage, NoRoom, TooMany
 from signaling.http import caller, problem, unix_time
+from signaling.limits import Shares
 from signaling.ranges import Span, Unsatisfiable, span
 from signaling.store import Recording, Store
 from signaling.transports.listener import Pen
@@ -28,6 +29,7 @@ PATH = "/api/audio"
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 PIECE = 1 << 16  # bytes that are read at once
 MOST = 32  # recordings that are sent at once
+MOST_OF_ONE = 16  # of these, to one key, or to one address without a key
 DEADLINE = 120.0  # seconds in which a player takes something; one that is cut off asks for the rest when it needs it
 RETRY_AFTER = 5  # seconds
 TYPES = {  # by the first of FFmpeg's names for the container
@@ -61,7 +63,7 @@ class Replay:
         self._auth = auth
         self._clock = asyncio.get_running_loop().time
         self._timer: asyncio.TimerHandle | None = None
-        self._sent = 0  # at once
+        self._sent = Shares()  # at once
 
     def keep(self, body: Body, container: str, who: Caller) -> tuple[str, str] | None:
         """Keep what `who` has sent: its id, and the URL that it is played from. None where it cannot be kept.
@@ -86,7 +88,7 @@ class Replay:
         except Unsatisfiable:
             headers = {"Content-Range": f"bytes */{recording.size}"}
             return problem(416, "bad_range", "Range not satisfiable", "The range is behind the end.", headers)
-        with self._sending(), _opened(recording) as descriptor:
+        with self._sending([who.key or who.address]), _opened(recording) as descriptor:
             return await _send(request, recording, part, descriptor)
 
     async def close(self, app: web.Application) -> None:
@@ -113,14 +115,14 @@ class Replay:
         return f"{path}?token={self._auth.issue(grant)}"
 
     @contextlib.contextmanager
-    def _sending(self) -> Iterator[None]:
-        if self._sent >= MOST:
+    def _sending(self, to: Sequence[str]) -> Iterator[None]:
+        if self._sent.total >= MOST or any(self._sent.of(each) >= MOST_OF_ONE for each in to):
             raise TooMany("Too many recordings are being played from this server already.", retry_after=RETRY_AFTER)
-        self._sent += 1
+        self._sent.take(to)
         try:
             yield
         finally:
-            self._sent -= 1
+            self._sent.give_back(to)
 
 
 async def _send(request: web.Request, recording: Recording, part: Span | None, descriptor: int) -> web.StreamResponse:

@@ -152,8 +152,9 @@ async def test_what_breaks_off_is_not_kept(house: House) -> None:
     await left.nothing()
 
 
-async def test_so_many_play_at_once(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "MOST", 1)
+@pytest.mark.parametrize("bound", ["MOST", "MOST_OF_ONE"])
+async def test_so_many_play_at_once(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    monkeypatch.setattr(replay, bound, 1)
     house = await open_house()
     url = await sent(house, LARGE)
     async with house.http.get(house.url + url) as playing:
