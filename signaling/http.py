@@ -150,6 +150,12 @@ def refused(
     return problem(status, code, title, detail, headers)
 
 
+def upgrade_required(request: web.BaseRequest) -> web.Response:
+    """The answer to a request that is no WebSocket's, where only those are served."""
+    title, detail = "A WebSocket is needed", "Connect with a WebSocket client."
+    return refused(request, 426, "upgrade_required", title, detail, {"Upgrade": "websocket"})
+
+
 def refusal(request: web.BaseRequest, error: Exception) -> web.Response:
     """The answer to a request that failed with `error`."""
     known = wire_error(error)

@@ -11,6 +11,8 @@ from signaling.errors import Unauthorized
 from signaling.http import SWITCHBOARD
 from signaling.switchboard import Call
 
+PROXIES = ("forwarded", "via", "x-forwarded-", "x-real-ip")  # how the headers begin that proxies add
+
 
 async def get(request: web.Request) -> web.Response:
     """The list, oldest first. Raises Unauthorized."""
@@ -43,7 +45,7 @@ def _may_see(who: Caller, call: Call) -> bool:
 
 
 def _at_home(request: web.Request) -> bool:
-    """Whether a request without a key comes from this machine, and neither through a proxy on it nor from a page that
-    has its name lead here."""
-    through = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "Via"))
+    """Whether a request without a key comes from this machine, and neither through a proxy on it, as far as proxies say
+    that they are one, nor from a page that has its name lead here."""
+    through = any(name.lower().startswith(PROXIES) for name in request.headers)
     return is_loopback(request.remote or "") and not through and is_own(request.headers.get("Host", ""))

@@ -18,7 +18,7 @@ from media.sdp import check_offer
 from signaling.auth import Caller
 from signaling.dialects.native import Native, dumps
 from signaling.errors import ENDINGS, INTERNAL, UnknownSession, retry_after, sentence, wire_error
-from signaling.http import caller, problem, protocols
+from signaling.http import caller, protocols, upgrade_required
 from signaling.negotiation import AddCandidate, Begin, Goodbye, Negotiation, Rejoin, Resume
 from signaling.session import Session, Ticket
 from signaling.switchboard import Switchboard, Terms
@@ -293,13 +293,7 @@ class SignalDoor:
             protocols=protocols(request, PROTOCOL), heartbeat=PING, max_msg_size=FRAME_LIMIT, compress=False
         )
         if not socket.can_prepare(request).ok:
-            return problem(
-                426,
-                "upgrade_required",
-                "A WebSocket is needed",
-                "Connect with a WebSocket client.",
-                {"Upgrade": "websocket"},
-            )
+            return upgrade_required(request)
         await socket.prepare(request)
         if below := request.transport:
             await SignalSocket(socket, below, self, who).run()

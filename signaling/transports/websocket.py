@@ -28,7 +28,7 @@ from signaling.commands import Finish, Parting
 from signaling.connections import UNREAD, bound
 from signaling.dialects.base import Dialect, Message
 from signaling.errors import ENDINGS, INTERNAL, BadMessage, SignalingError, TooLarge, sentence, wire_error
-from signaling.http import caller, protocols, refused
+from signaling.http import caller, protocols, upgrade_required
 from signaling.session import Session, Ticket
 from signaling.switchboard import Switchboard, Terms
 from signaling.transports.base import Gone, Item, Transport
@@ -82,14 +82,7 @@ class SocketDoor:
         line = Line(dialect, self._door.message_limit, protocols(request, *self._door.subprotocols), who.left)
         line.headers[SESSION_HEADER] = ticket.id
         if not line.can_prepare(request).ok:
-            return refused(
-                request,
-                426,
-                "upgrade_required",
-                "A WebSocket is needed",
-                "Connect with a WebSocket client.",
-                {"Upgrade": "websocket"},
-            )
+            return upgrade_required(request)
         await line.prepare(request)
         if below := request.transport:
             await self._serve(line, below, dialect, who, ticket)
