@@ -238,10 +238,10 @@ async def test_signals_to_the_group_leave_the_child_to_its_parent(engine: Proces
 
 async def test_a_child_that_cannot_start_says_why() -> None:
     engine = ProcessEngine(EngineConfig("remote"))
-    with pytest.raises(Unavailable, match="address must be like"):
+    with pytest.raises(Unavailable, match="needs an address"):
         await engine.start()
     assert engine.stats().state == "down"
-    with pytest.raises(Unavailable, match="address must be like"):
+    with pytest.raises(Unavailable, match="needs an address"):
         await engine.open()
     await engine.close()
 
