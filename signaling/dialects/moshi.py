@@ -9,14 +9,14 @@ the offer says so with its Init. In moshi-server's own language a Flush asks for
 as Yap's clients mean it; in ours it ends nothing. Unlike at moshi-server, times and step_idx count from the session's
 start, every word has its EndWord, a Marker needs no audio behind it, and a message that cannot be read is answered.
 
-Kyutai's example leaves when its Marker comes back, with 35 s of silence behind it. moshi-server hears them in 35 s. An
-engine that needs one tells 437 Steps in it, and clients made with the library websockets do not see our answer to their
-close behind more than 16 messages that they have not read. So such a Marker is a Parting.
+Kyutai's example sends one Marker and 35 s of silence, and leaves when the Marker is back. moshi-server hears that in
+35 s. An engine that needs one tells 437 Steps in it, and clients made with the library websockets do not see our
+answer to their close behind more than 16 messages that they have not read. So a session's first Marker is a Parting.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from engine.base import FRAME_SAMPLES, SAMPLE_RATE
+from engine.base import SAMPLE_RATE
 from engine.ends import Ends
 from engine.events import Event, Mark, Partial, Pause, Step, Word, WordEnd
 from engine.verbs import Audio as Samples
@@ -29,8 +29,6 @@ from signaling.errors import ENDINGS, Unreadable, no_free_channels
 from signaling.events import Ended, Entry
 
 ALL_SAID = Mark(0)  # after a plain Flush: Yap's clients take a Marker for the end, and a mere close only after 10 s
-FRAME = FRAME_SAMPLES / SAMPLE_RATE  # seconds: of a Step
-WAITS = 1.0  # seconds of audio behind a Marker that are more than is on its way from a live caller
 MOST = 3600.0  # seconds of backlog: more than any door lets wait
 UNHEARD = ("bye", "lost")  # endings after which nobody listens
 CODES = {  # of our failures, as our own language knows them: for all others the engine is unavailable
@@ -52,7 +50,7 @@ class Moshi:
         self._credit: Credit | None = None  # once the client has chosen our own language
         self._ending = False  # the client has said that no more audio comes
         self._refused = False  # it has been told what is wrong
-        self._position = 0.0  # seconds of audio that the engine has heard
+        self._marked = False  # a Marker has been told
 
     def ready(self, session: str) -> Sequence[Message]:
         return [encode(Ready())]
@@ -87,7 +85,6 @@ class Moshi:
             case Word() | WordEnd() | Mark() as event:
                 return [self._told(each) for each in self._ends.hear(event, self._seconds)]
             case Step() as step:
-                self._position = (step.index + 1) * FRAME
                 return [encode(step), *self._stepped(step)]
             case (Partial() | Pause()) as event if self._credit:
                 return [encode(event)]
@@ -103,8 +100,10 @@ class Moshi:
 
     def _told(self, event: Event) -> Message:
         message = encode(event)
-        waits = self._credit is None and self._seconds - self._position > WAITS
-        return Parting(message) if waits and isinstance(event, Mark) else message
+        if not isinstance(event, Mark) or self._marked or self._credit:
+            return message
+        self._marked = True
+        return Parting(message)
 
     def _begin(self, init: Init) -> Sequence[Command]:
         if init.job == "clip":
