@@ -22,6 +22,7 @@ from signaling.http import caller, protocols, upgrade_required
 from signaling.negotiation import AddCandidate, Begin, Goodbye, Negotiation, Rejoin, Resume
 from signaling.session import Session, Ticket
 from signaling.switchboard import Switchboard, Terms
+from signaling.transports.lingering import Lingering
 from signaling.transports.peer import Peers, PeerTransport
 
 log = logging.getLogger("offhook.signal")
@@ -31,10 +32,28 @@ BACK_SOON = 4000  # the close code of a client that will resume its session on a
 FRAME_LIMIT = 1024 * 1024  # bytes that aiohttp takes at all; Negotiation's own limit answers before it
 SEND_DEADLINE = 5.0  # seconds for a caller to take a message, or to answer a close frame
 PING = 20.0  # seconds between pings; a socket that does not answer within half of it is lost
+SEEN_OFF = 2.0  # seconds for a caller whose frame broke the rules to hang up
+BROKEN = (WSCloseCode.PROTOCOL_ERROR, WSCloseCode.INVALID_TEXT, WSCloseCode.MESSAGE_TOO_BIG)
 EARLY_MOST = 64  # candidates kept that come before there is an answer: twice what a peer uses
 EARLY_SIZE = 1024  # characters of one; a real one has a hundred or two
 NATIVE = Native()
 TERMS = Terms(door="signal")
+
+
+class SignalLine(Lingering):
+    """The WebSocket below a SignalSocket. Where a frame breaks the rules aiohttp closes it itself, without a reason."""
+
+    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
+        self.lingering = self.lingering or (not message and not self.closed and code in BROKEN)
+        return await super().close(code=code, message=message, drain=drain)
+
+    async def see_off(self, below: asyncio.Transport) -> None:
+        """Let a caller whose frame broke the rules read that it did."""
+        try:
+            async with asyncio.timeout(SEEN_OFF):
+                await self.linger(below)
+        except TimeoutError:
+            below.abort()
 
 
 class SignalSocket:
@@ -289,12 +308,13 @@ class SignalDoor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the caller, upgrade, and serve the socket until it is gone."""
         who = caller(request)
-        socket = web.WebSocketResponse(
-            protocols=protocols(request, PROTOCOL), heartbeat=PING, max_msg_size=FRAME_LIMIT, compress=False
+        socket = SignalLine(
+            who.left, protocols=protocols(request, PROTOCOL), heartbeat=PING, max_msg_size=FRAME_LIMIT, compress=False
         )
         if not socket.can_prepare(request).ok:
             return upgrade_required(request)
         await socket.prepare(request)
         if below := request.transport:
             await SignalSocket(socket, below, self, who).run()
+            await socket.see_off(below)
         return socket

@@ -32,6 +32,7 @@ from signaling.http import caller, protocols, upgrade_required
 from signaling.session import Session, Ticket
 from signaling.switchboard import Switchboard, Terms
 from signaling.transports.base import Gone, Item, Transport
+from signaling.transports.lingering import Lingering
 
 log = logging.getLogger("offhook.socket")
 
@@ -111,7 +112,7 @@ class SocketDoor:
         await hang_up(line, below, known.close, known.code)
 
 
-class Line(web.WebSocketResponse):
+class Line(Lingering):
     """aiohttp's WebSocket, but for this: where aiohttp closes it because a frame breaks the rules, the caller is told
     so first, in its own language."""
 
@@ -123,6 +124,7 @@ class Line(web.WebSocketResponse):
         left: "asyncio.Future[None] | None" = None,
     ) -> None:
         super().__init__(
+            left,
             autoclose=False,  # who sees our close frame finds its place free
             autoping=False,
             compress=False,  # a few bytes could become many
@@ -133,8 +135,6 @@ class Line(web.WebSocketResponse):
         )
         self._dialect = dialect
         self._message_limit = message_limit
-        self._left = left  # done once the connection is gone
-        self._lingering = False
 
     async def say(self, message: Message) -> None:
         """Send one message. Raises ConnectionError when the line is cut."""
@@ -160,25 +160,8 @@ class Line(web.WebSocketResponse):
         with contextlib.suppress(ConnectionError):
             for told in self._dialect.error(known.code, sentence(error)):
                 await self.say(told)
-        self._lingering = True
+        self.lingering = True
         return await super().close(code=code, message=known.code.encode(), drain=drain)
-
-    def _close_transport(self) -> None:
-        """aiohttp calls this as soon as its close frame is on the way, where it has no use for an answer."""
-        if not self._lingering:
-            super()._close_transport()
-
-    async def linger(self, below: asyncio.Transport) -> None:
-        """After a frame that breaks the rules, let the caller hang up: cut off in the middle of its message, it would
-        never read what is wrong. What it still sends is read and forgotten."""
-        if not self._lingering:
-            return
-        self._lingering = False
-        with contextlib.suppress(OSError):
-            if self._left and below.can_write_eof():
-                below.write_eof()
-                await asyncio.shield(self._left)
-        below.close()
 
 
 class SocketTransport(Transport):
