@@ -44,7 +44,7 @@ MESSAGE_LIMIT = 1 << 20  # bytes of one message
 PING = 10.0  # seconds without a word from either side, after which we ping: moshi-server's
 DEAD = 20.0  # seconds without any frame, after which the line counts as cut: moshi-server's
 SEND_DEADLINE = 20.0  # seconds for a caller to make room for a message
-PARTING = 0.25  # seconds to leave in: a round trip, and more
+PARTING = 1.0  # seconds to leave in: a round trip, and what is still to be sent
 CLOSE_DEADLINE = 2.0  # seconds for it to answer our close frame
 
 
@@ -176,7 +176,7 @@ class SocketTransport(Transport):
         self._behind = False  # the session is busy with what was read last: nobody looks for more
         self._held = False  # nothing is read meanwhile
         self._finishing = False
-        self._over = False  # nothing more can be read
+        self._over = asyncio.Event()  # nothing more can be read
         self._stuck = False  # the caller takes nothing any more, and no close frame either
         self._tasks = [asyncio.create_task(self._watch())]
 
@@ -193,11 +193,11 @@ class SocketTransport(Transport):
                         yield Finish()
                         return
         finally:
-            if not self._over:
+            if not self._over.is_set():
                 self._tasks.append(asyncio.create_task(self._outlast()))
 
     async def send(self, message: Message) -> None:
-        if self._over:
+        if self._over.is_set():
             return  # whoever has sent a close frame waits for ours
         self._said = self._clock()
         try:
@@ -209,7 +209,8 @@ class SocketTransport(Transport):
         except ConnectionError:
             return  # for the reading side to find out
         if isinstance(message, Parting):
-            await asyncio.sleep(PARTING)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), PARTING)
 
     async def finish(self) -> None:
         self._finishing = True
@@ -229,7 +230,7 @@ class SocketTransport(Transport):
 
     async def _messages(self) -> AsyncGenerator[Message, None]:
         """What the caller says, until its close frame. Raises Gone."""
-        while not self._over:
+        while not self._over.is_set():
             message = await self._receive()
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
@@ -242,7 +243,7 @@ class SocketTransport(Transport):
                 case WSMsgType.PONG:
                     pass
                 case kind:
-                    self._over = True
+                    self._over.set()
                     if kind is not WSMsgType.CLOSE:
                         self._blame(message)
                         raise Gone
@@ -270,7 +271,7 @@ class SocketTransport(Transport):
 
     async def _receive(self) -> WSMessage:
         if self._below.is_closing():
-            self._over = True
+            self._over.set()
             raise Gone
         message = await self._line.receive()
         self._seen = self._clock()
