@@ -19,7 +19,7 @@ from media.impair import PRESETS
 from offhook import settings
 from offhook.reload import run_reloading
 from signaling.app import create_app
-from signaling.config import Config, ConfigError
+from signaling.config import Config, ConfigError, misspelt
 from signaling.connections import Runner
 from signaling.http import SWITCHBOARD
 
@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.reload:
         return run_reloading(sys.argv[1:])
     configure_logs(config.log_level)
+    for name, meant in misspelt():
+        log.warning("%s is no setting and is not looked at: is %s meant?", name, meant)
     raise_descriptor_limit()
     with contextlib.suppress(KeyboardInterrupt):
         return asyncio.run(serve(config))
@@ -139,10 +141,9 @@ def greeting(config: Config, runner: Runner, engine: Engine) -> str:
     """What people see once everything is warm."""
     host, port = runner.addresses[0][:2]
     shown = f"[{host}]" if ":" in host else host
-    return (
-        f"Offhook is listening on http://{shown}:{port} "
-        f"({config.engine}, {engine.stats().capacity} callers at once). Ctrl-C ends it."
-    )
+    places = engine.stats().capacity
+    callers = f"{places} caller{'s' * (places != 1)} at once"
+    return f"Offhook is listening on http://{shown}:{port} ({config.engine}, {callers}). Ctrl-C ends it."
 
 
 def tell(sentence: str) -> None:

@@ -15,7 +15,9 @@ def add_arguments(
     for item in _chosen(names):
         text = f"{item.metadata['help']} [{' or '.join(item.metadata['environment'])}; default: {shown(item.default)}]"
         text = text.replace("%", "%%")  # argparse would take it for a format
-        if isinstance(item.default, bool):
+        if item.name.startswith("no_"):  # there is nothing to take back with --no-no-
+            parser.add_argument(option(item.name), action="store_const", const=True, help=text)
+        elif isinstance(item.default, bool):
             parser.add_argument(option(item.name), action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             parser.add_argument(option(item.name), metavar=item.name.upper(), help=text)

@@ -5,11 +5,12 @@ The command line is made from the same table (see offhook/cli.py).
 """
 
 import dataclasses
+import difflib
 import ipaddress
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast, get_args
 
@@ -25,6 +26,8 @@ from media.voice import OpusDecoder
 from signaling.keys import BadKey, Key, check_together, parse_key
 
 LANGUAGES = {"moonshine": "en", "scripted": "en"}  # of the engines that hear only one
+PREFIX = "OFFHOOK_"  # of the variables that are ours alone
+LIKE = 0.7  # so near to one of them is a slip, and OFFHOOK_SERVICE_HOST, which Kubernetes sets, is none
 MOST_WAITING = 1_000  # each is told of every step forward
 _LEAST = {
     **dict.fromkeys(("capacity", "workers", "offers_per_minute", "sessions_per_address", "files_per_minute"), 0),
@@ -294,6 +297,17 @@ class Config:
                     values[item.name] = parse(item, environment[variable], variable)
                     break
         return cls(**{**values, **(overrides or {})})
+
+
+def misspelt(environment: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """Each variable that is none of ours but nearly one, and the one that it looks like."""
+    environment = os.environ if environment is None else environment
+    ours = [name for item in fields(Config) for name in item.metadata["environment"] if name.startswith(PREFIX)]
+    for name in sorted(set(environment).difference(ours)):
+        if name.startswith(PREFIX):
+            known = [mine.removeprefix(PREFIX) for mine in ours]
+            for near in difflib.get_close_matches(name.removeprefix(PREFIX), known, 1, LIKE):
+                yield name, PREFIX + near
 
 
 def parse(item: "dataclasses.Field[Any]", text: str, name: str) -> Any:

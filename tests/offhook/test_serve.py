@@ -157,6 +157,19 @@ def test_a_variable_that_cannot_work_is_named(
     assert "MAX_SESSION_SECONDS" in capsys.readouterr().err
 
 
+def test_a_variable_that_is_nearly_a_setting_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def nothing(_: Config) -> int:
+        return 0
+
+    monkeypatch.setattr(serve, "serve", nothing)
+    monkeypatch.setattr(serve, "configure_logs", lambda _: None)
+    monkeypatch.setenv("OFFHOOK_PROT", "9000")
+    assert cli.main(["serve"]) == 0
+    assert "OFFHOOK_PROT is no setting and is not looked at: is OFFHOOK_PORT meant?" in caplog.messages
+
+
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))

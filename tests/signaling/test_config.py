@@ -4,7 +4,7 @@ import pytest
 
 from media import libopus
 from media.errors import NoDecoder
-from signaling.config import Config, ConfigError
+from signaling.config import Config, ConfigError, misspelt
 
 
 def read(**environment: str) -> Config:
@@ -159,3 +159,15 @@ def test_the_servers_of_the_remote_engine_are_a_list() -> None:
 def test_a_port_range_is_read() -> None:
     assert read(OFFHOOK_UDP_PORTS="40000-40100").udp_port_range() == (40_000, 40_100)
     assert read().udp_port_range() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("OFFHOOK_PROT", "OFFHOOK_PORT"), ("OFFHOOK_KEY", "OFFHOOK_KEYS"), ("OFFHOOK_orign", None)]
+)
+def test_a_variable_that_is_nearly_one_of_ours_is_told_with_the_one_it_looks_like(name: str, meant: str | None) -> None:
+    assert list(misspelt({name: "1", "OFFHOOK_HOST": "::1"})) == ([(name, meant)] if meant else [])
+
+
+def test_what_kubernetes_sets_for_a_service_of_our_name_is_no_slip() -> None:
+    names = ("SERVICE_HOST", "SERVICE_PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR", "PORT_80_TCP_PROTO", "PORT_80_TCP_PORT")
+    assert list(misspelt({f"OFFHOOK_{name}": "10.0.0.1" for name in names})) == []
