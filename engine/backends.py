@@ -8,6 +8,7 @@ tried again, soon and then less often.
 import asyncio
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 
 import aiohttp
@@ -251,4 +252,11 @@ def _refusal(status: int) -> Full | Unavailable:
 
 
 def _silence(error: BaseException) -> str:
-    return f"does not answer ({type(error).__name__})"
+    """Why nothing came of it, but never in the error's own words, which may hold the address."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "does not answer (its name leads nowhere)"
+    if isinstance(error, TimeoutError):
+        return "does not answer (nothing came in time)"
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    code = cause.errno if isinstance(cause, OSError) else None
+    return f"does not answer ({os.strerror(code) if code else type(error).__name__})"

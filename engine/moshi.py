@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 MOSHI = "0.2.13"
 PACKAGES = ("torch", "moshi", "einops", "huggingface_hub", "safetensors", "sentencepiece")
-INSTALL = f"pip install 'offhook[moshi]' -c constraints.txt && pip install --no-deps moshi=={MOSHI}"
 GPU_ROWS = 256  # rows at most, where memory would have more: what a step of 80 ms can be made for
 CPU_ROWS = 16
 TAIL = 4  # steps beyond the delay in which a word's further pieces come, and the padding that ends it
@@ -62,12 +61,16 @@ def moshi_engine(config: EngineConfig) -> BatchedEngine:
 
 
 def check_installed() -> None:
-    """Raise Unavailable with the commands where a package is missing, or moshi is not the one that was tried."""
+    """Raise Unavailable with the command where a package is missing, or moshi is not the one that was tried."""
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
-        raise Unavailable(f"the moshi engine is not installed ({missing[0]} is missing): {INSTALL}")
+        raise Unavailable(
+            f"the moshi engine is not installed ({missing[0]} is missing): `make run ENGINE=moshi` installs it"
+        )
     if version("moshi") != MOSHI:
-        raise Unavailable(f"moshi {version('moshi')} is installed, the engine needs {MOSHI}: {INSTALL}")
+        raise Unavailable(
+            f"moshi {version('moshi')} is installed, the engine needs {MOSHI}: pip install --no-deps moshi=={MOSHI}"
+        )
 
 
 def load_model(config: EngineConfig) -> "MoshiModel":

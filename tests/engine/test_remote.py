@@ -322,7 +322,7 @@ async def test_no_server_at_all_is_unavailable_and_each_is_named(
     first, second = unused_tcp_port_factory(), unused_tcp_port_factory()
     with pytest.raises(Unavailable, match="does not answer") as caught:
         await connect(f"ws://secret@127.0.0.1:{first}", f"ws://127.0.0.1:{second}?auth_id=secret", key="secret")
-    assert f"127.0.0.1:{first} does not answer" in str(caught.value)
+    assert f"127.0.0.1:{first} does not answer (Connection refused)" in str(caught.value)
     assert f"127.0.0.1:{second} does not answer" in str(caught.value)
     assert "secret" not in str(caught.value)
 
