@@ -100,7 +100,7 @@ class Transcribing:
         if job.track.lost:
             self._progress.complain(f"offhook: {job.file.name}: {job.track.lost}")
         length, words = clock(transcript.duration), len(transcript.words)
-        self._progress.line(f"{job.file.name}: {length}, {words} words: {where}")
+        self._progress.line(f"{job.file.name}: {length}, {words} word{'s' * (words != 1)}: {where}")
 
     def _fail(self, job: "Job", error: Exception) -> None:
         self.failed += 1

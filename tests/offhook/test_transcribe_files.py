@@ -65,12 +65,14 @@ def test_one_file_is_told_on_standard_output_and_nothing_else(files: Files, caps
 
 
 def test_several_texts_stand_under_their_names_in_the_order_that_was_given(files: Files, capsys: Capture) -> None:
-    paths = files("z.wav", "a.wav")
+    paths = files("z.wav", "a.wav", "m.wav")
     assert transcribe(*paths) == 0
     out, err = capsys.readouterr()
-    assert out == f"==> {paths[0]} <==\nalpha bravo charlie\n\n==> {paths[1]} <==\nbravo charlie\n"
+    texts = ("alpha bravo charlie", "bravo charlie", "charlie")
+    assert out == "\n".join(f"==> {path} <==\n{text}\n" for path, text in zip(paths, texts, strict=True))
+    told = ("0:03, 3 words", "0:02, 2 words", "0:02, 1 word")
     assert sorted(err.splitlines()) == sorted(
-        [f"{paths[0]}: 0:03, 3 words: standard output", f"{paths[1]}: 0:02, 2 words: standard output"]
+        f"{path}: {what}: standard output" for path, what in zip(paths, told, strict=True)
     )
 
 
