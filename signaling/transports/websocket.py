@@ -44,7 +44,8 @@ MESSAGE_LIMIT = 1 << 20  # bytes of one message
 PING = 10.0  # seconds without a word from either side, after which we ping: moshi-server's
 DEAD = 20.0  # seconds without any frame, after which the line counts as cut: moshi-server's
 SEND_DEADLINE = 20.0  # seconds for a caller to make room for a message
-PARTING = 1.0  # seconds to leave in: a round trip, and what is still to be sent
+PARTING = 0.5  # seconds to leave in: a round trip, and more
+PARTINGS = 20  # times that, while what a caller has sent is still to be read, with its close frame behind
 CLOSE_DEADLINE = 2.0  # seconds for it to answer our close frame
 
 
@@ -209,8 +210,14 @@ class SocketTransport(Transport):
         except ConnectionError:
             return  # for the reading side to find out
         if isinstance(message, Parting):
+            await self._part()
+
+    async def _part(self) -> None:
+        for _ in range(PARTINGS):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), PARTING)
+            if not self._held:
+                return
 
     async def finish(self) -> None:
         self._finishing = True
