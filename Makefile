@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # PyTorch for the CPU where there is no NVIDIA GPU, unless pip has been told where its wheels are.
 TORCH_FROM ?= $(if $(shell command -v nvidia-smi)$(PIP_FIND_LINKS),,--extra-index-url https://download.pytorch.org/whl/cpu)
 # Test files that run at a time: most of a test's time is spent waiting for sound, so a few share a core.
-SIDE_BY_SIDE ?= 4
+SIDE_BY_SIDE ?= 3
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: run test lint types unit web-test e2e bench bench-media bench-engine gpu fuzz format clean

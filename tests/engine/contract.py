@@ -14,7 +14,7 @@ from engine.base import FRAME_SAMPLES, PCM, SAMPLE_RATE, Engine, Stream
 from engine.errors import Full, Misuse, Unavailable
 from engine.events import Event, Mark, Step, Word, WordEnd
 
-PATIENCE = 20.0  # seconds for what should come at once, on a machine with much else to do
+PATIENCE = 40.0  # seconds for what should come at once, on a machine with much else to do
 
 
 @dataclass(frozen=True, slots=True, eq=False)

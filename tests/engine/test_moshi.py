@@ -98,6 +98,7 @@ def crowd() -> tuple[Listeners, list[list[Spoken]]]:
     return listeners, [said for _, said in streams]
 
 
+@pytest.mark.timeout(300)  # the callers take a minute of a busy core
 class TestSixteenCallersAtOnce:
     def test_are_transcribed(self, crowd: tuple[Listeners, list[list[Spoken]]]) -> None:
         """Seven times the context of the model, which starts anew in it many times."""

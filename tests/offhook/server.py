@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import AsyncIterator
 
 import aiohttp
 import psutil
@@ -13,7 +14,7 @@ import psutil
 from tests.signaling.house import Browser, Event, Voice
 
 GREETING = re.compile(r"listening on (http://\S+)")
-START = 20.0  # seconds for a server to be warm
+START = 50.0  # seconds for a server to be warm, on a machine with much else to do
 
 
 async def spawn(*arguments: str) -> asyncio.subprocess.Process:
@@ -32,12 +33,26 @@ async def spawn(*arguments: str) -> asyncio.subprocess.Process:
     )
 
 
-async def outcome(*arguments: str, within: float = 20.0) -> tuple[int, str, str]:
+async def outcome(*arguments: str, within: float = 50.0) -> tuple[int, str, str]:
     """Run `offhook` to its end: the exit code, what it printed, and what it complained of."""
     process = await spawn(*arguments)
-    out, err = await asyncio.wait_for(process.communicate(), within)
+    async with or_killed(process):
+        out, err = await asyncio.wait_for(process.communicate(), within)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
+
+
+@contextlib.asynccontextmanager
+async def or_killed(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """Should this fail, the process and those that it has started do not outlive it."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.communicate()
+        raise
 
 
 class Server:
@@ -53,9 +68,10 @@ class Server:
     async def start(cls, *arguments: str) -> "Server":
         process = await spawn("serve", "--engine", "scripted", "--port", "0", *arguments)
         assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), START)).decode()
-        found = GREETING.search(line)
-        assert found, line
+        async with or_killed(process):
+            line = (await asyncio.wait_for(process.stdout.readline(), START)).decode()
+            found = GREETING.search(line)
+            assert found, line
         return cls(process, found[1])
 
     @property
