@@ -11,6 +11,7 @@ export const EN = {
   'page.noscript': 'This page needs JavaScript. Switch it on for this site and reload.',
 
   'welcome.lead': 'Press Start and speak.',
+  'welcome.now': 'Speak now.',
   'welcome.text':
     'Your words appear here while you are still speaking. What may still change is shown in grey; what has settled stays.',
   'welcome.files': 'Recordings are written down too: drop them anywhere on this page, or',

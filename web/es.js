@@ -7,6 +7,7 @@ export const ES = {
   'page.noscript': 'Esta página necesita JavaScript. Actívelo para este sitio y vuelva a cargar la página.',
 
   'welcome.lead': 'Pulse Empezar y hable.',
+  'welcome.now': 'Hable ahora.',
   'welcome.text':
     'Sus palabras aparecen aquí mientras habla. Lo que aún puede cambiar está en gris; lo que ya es firme se queda.',
   'welcome.files': 'También se transcriben grabaciones: suéltelas en cualquier parte de esta página, o',

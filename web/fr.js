@@ -7,6 +7,7 @@ export const FR = {
   'page.noscript': 'Cette page a besoin de JavaScript. Activez-le pour ce site, puis rechargez la page.',
 
   'welcome.lead': 'Appuyez sur Démarrer et parlez.',
+  'welcome.now': 'Parlez maintenant.',
   'welcome.text':
     'Vos mots apparaissent ici pendant que vous parlez. Ce qui peut encore changer est en gris\u00a0; ce qui est établi reste.',
   'welcome.files': 'Les enregistrements sont transcrits aussi\u00a0: déposez-les n’importe où sur cette page, ou',
