@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator, Awaitable, Callable
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
@@ -19,3 +20,12 @@ async def start_server() -> AsyncIterator[StartServer]:
     yield start
     for server in servers:
         await server.close()
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Ctrl-C reaches the processes that a test starts, also where the tests run in a shell's background: there it is
+    ignored, and what is ignored is inherited (POSIX, Shell Command Language, 2.11)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
