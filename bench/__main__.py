@@ -14,6 +14,7 @@ MEASUREMENTS = (
     ("pressure",),
     ("chaos",),
     ("crosstalk",),
+    ("files",),
     ("fuzz", "50000"),
 )
 
