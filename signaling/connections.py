@@ -85,7 +85,8 @@ class PatientHandler(RequestHandler):
         if status < 500:
             response = problem(status, "bad_request", "The request cannot be read", "Send a request as HTTP has it.")
         else:
-            log.error("failed answer", exc_info=exc)
+            if not isinstance(exc, ConnectionError):  # that a client has gone is nobody's fault
+                log.error("failed answer", exc_info=exc)
             response = problem(status, INTERNAL.code, INTERNAL.title, f"{INTERNAL.title}.")
         response.headers.update(HEADERS)
         response.force_close()
